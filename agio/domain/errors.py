@@ -1,0 +1,142 @@
+"""The error tree. Edges map classes to their own codes; the domain knows no HTTP status.
+
+AgioError
+├── NotFound            unknown id, or an id of another group
+├── Conflict            the present state forbids it
+│   ├── AlreadyExists   the id is taken
+│   ├── BranchBusy      another run holds the branch
+│   ├── InvalidTransition   the run's status forbids it
+│   └── LeaseLost       another worker owns the run now
+├── Invalid             the input breaks a rule
+├── Denied              the caller lacks the right
+├── LimitExceeded       a size, rate or budget limit
+├── ProviderError       the model's endpoint failed (retryable or not)
+├── ToolError           a tool failed in a way the model may see
+├── Unsupported         this installation cannot do it
+└── StoreUnavailable    the database is away; nothing was decided
+"""
+
+from typing import ClassVar
+
+
+class AgioError(Exception):
+    """Something went wrong."""
+
+    code: ClassVar[str] = "error"
+    retryable: bool = False
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class NotFound(AgioError):
+    """There is no such thing."""
+
+    code = "not_found"
+
+
+class Conflict(AgioError):
+    """The present state forbids it."""
+
+    code = "conflict"
+
+
+class AlreadyExists(Conflict):
+    """The id is taken."""
+
+    code = "already_exists"
+
+
+class BranchBusy(Conflict):
+    """Another run holds the branch."""
+
+    code = "branch_busy"
+
+    def __init__(self, message: str | None = None, *, holder: str | None = None) -> None:
+        super().__init__(message)
+        self.holder = holder
+
+
+class InvalidTransition(Conflict):
+    """The run's status forbids it."""
+
+    code = "invalid_transition"
+
+    def __init__(self, message: str | None = None, *, status: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class LeaseLost(Conflict):
+    """Another worker owns the run now."""
+
+    code = "lease_lost"
+
+
+class Invalid(AgioError):
+    """The input breaks a rule."""
+
+    code = "invalid"
+
+    def __init__(self, message: str | None = None, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Denied(AgioError):
+    """The caller lacks the right."""
+
+    code = "denied"
+
+
+class LimitExceeded(AgioError):
+    """A limit was exceeded."""
+
+    code = "limit_exceeded"
+
+
+class ProviderError(AgioError):
+    """The model's endpoint failed.
+
+    `code` of an instance is one of `provider_auth`, `provider_rejected`, `provider_rate_limited`,
+    `provider_timeout`, `provider_unavailable`, `provider_stream_broken`, `context_exceeded`,
+    `provider_not_configured`.
+    """
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        code: str = "provider_unavailable",
+        retryable: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code  # type: ignore[misc]  # per instance: the provider's own kind of failure
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s
+
+
+class ToolError(AgioError):
+    """A tool failed; the model is told the message.
+
+    `code` of an instance is one of `tool_failed`, `tool_timeout`, `unknown_tool`,
+    `invalid_arguments`, `tool_disabled`, `tool_cancelled`, `tool_rejected`, `outcome_unknown`.
+    """
+
+    def __init__(self, message: str | None = None, *, code: str = "tool_failed") -> None:
+        super().__init__(message)
+        self.code = code  # type: ignore[misc]  # per instance: what kind of tool failure
+
+
+class Unsupported(AgioError):
+    """This installation cannot do it."""
+
+    code = "unsupported"
+
+
+class StoreUnavailable(AgioError):
+    """The database is away; try again."""
+
+    code = "store_unavailable"
+    retryable = True

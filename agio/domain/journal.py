@@ -1,0 +1,65 @@
+"""Entries of a run's journal: what is appended at once becomes visible at once."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from agio.domain.checkpoints import Checkpoint
+from agio.domain.events import Event, MessageCompleted, ToolCallCompleted, span
+from agio.domain.messages import Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One append. `(run_id, first_seq)` is unique: that is the fence between two owners."""
+
+    run_id: str
+    group_id: str
+    first_seq: int
+    last_seq: int
+    epoch: int
+    attempt: int
+    at: datetime
+    events: tuple[Event, ...]
+    branch_id: str | None = None
+    """Set when there are messages."""
+    position: int | None = None
+    """Position of the first message on the branch; set when there are messages."""
+    messages: tuple[Message, ...] = ()
+    checkpoint: Checkpoint | None = None
+
+
+def slim(event: Event, messages: tuple[Message, ...]) -> Event:
+    """Return the event without what the entry's own messages say already (see `unfold`)."""
+    match event:
+        case MessageCompleted() if any(m.id == event.message_id for m in messages):
+            return replace(event, content=None, tool_calls=None)
+        case ToolCallCompleted() if any(m.tool_call_id == event.tool_call_id for m in messages):
+            return replace(event, result=None)
+    return event
+
+
+def unfold(entry: Entry) -> Iterator[tuple[int, Event]]:
+    """Yield `(first sequence number, event)` with everything that `slim` took out put back."""
+    seq = entry.first_seq
+    for event in entry.events:
+        match event:
+            case MessageCompleted():
+                for message in entry.messages:
+                    if message.id == event.message_id:
+                        calls = calls_as_wire(message)
+                        event = replace(event, content=message.content, tool_calls=calls)
+            case ToolCallCompleted():
+                for message in entry.messages:
+                    if message.tool_call_id == event.tool_call_id:
+                        event = replace(event, result=message.content)
+        yield seq, event
+        seq += span(event)
+
+
+def calls_as_wire(message: Message) -> list[dict[str, Any]] | None:
+    """Return the message's tool calls as `[{id, name, arguments}]`, or None when it has none."""
+    if not message.tool_calls:
+        return None
+    return [{"id": c.id, "name": c.name, "arguments": c.arguments} for c in message.tool_calls]

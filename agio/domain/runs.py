@@ -1,0 +1,206 @@
+"""Runs: the record of one execution of an agent.
+
+A run's status, owner and totals are a projection of its journal, kept for listing and claiming.
+The rules by which they change are in `agio.domain.control`.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from agio.domain.messages import Content
+from agio.domain.metrics import Metrics
+from agio.domain.status import LIVE, TERMINAL, RunStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What a run may spend before it fails with `budget_exceeded`."""
+
+    max_total_tokens: int | None = None
+    max_seconds: float | None = None
+    """Seconds of execution; rest does not count."""
+    max_cost: float | None = None
+    """US dollars; counts only where the provider says what a call cost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpec:
+    """What was asked. Written once, when the run is accepted."""
+
+    input: Content | None = None
+    """The user's message; None when the run continues from a checkpoint without a new one."""
+    modifications: dict[str, Any] = field(default_factory=dict)
+    """What a restore or fork changed, as it was applied."""
+    force_final_answer: bool = True
+    budget: Budget | None = None
+    tool_results: dict[str, Content] = field(default_factory=dict)
+    """Results given by a fork in place of calling the tools, by tool call id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parent:
+    """Where a run came from."""
+
+    run_id: str
+    checkpoint_id: str
+    kind: Literal["restore", "fork"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseRequest:
+    """A pause that was accepted and has not taken effect."""
+
+    by: str
+    at: datetime
+    mode: Literal["safe", "now"] = "safe"
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRequest:
+    """A cancel that was accepted."""
+
+    by: str
+    at: datetime
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A wish to label the next checkpoint."""
+
+    by: str
+    label: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """How the next owner shall go on; it acknowledges it with its first entry."""
+
+    kind: Literal["resume", "approval", "restore"]
+    """`restore`: a new attempt (in-place restore, retry)."""
+    by: str
+    seq: int
+    """The control sequence number that it came with."""
+    message_id: str | None = None
+    message: Content | None = None
+    """A user message to add before the run goes on."""
+    tool_results: dict[str, Content] = field(default_factory=dict)
+    """Results of calls whose outcome is unknown, by tool call id."""
+    retry_tools: tuple[str, ...] = ()
+    """Calls whose outcome is unknown and that shall be made again."""
+    from_checkpoint_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One execution of an agent."""
+
+    id: str
+    group_id: str
+    session_id: str
+    branch_id: str
+    agent_id: str
+    agent_version: int
+    agent_digest: str
+    model: str
+    status: RunStatus = RunStatus.QUEUED
+    reason: str | None = None
+    """A `StopReason`, or the code of the error."""
+    attempt: int = 1
+    step: int = 0
+    """The last step that was completed."""
+    base_step: int = 0
+    """The step that it continues from (forks, restores)."""
+    epoch: int = 0
+    """Counts ownerships; grows with every claim."""
+    owner: str | None = None
+    """Incarnation id of the worker process that owns it."""
+    owned_since: datetime | None = None
+    holds_branch: bool = False
+    """True from the moment it is its turn on its branch until it ends."""
+    claims: int = 0
+    """Claims after a crash without a new checkpoint since."""
+    handed_over: bool = False
+    """True when a draining worker gave it back."""
+    control_seq: int = 0
+    """Counts commands."""
+    control_ack: int = 0
+    """The last command that an owner acted on."""
+    pause: PauseRequest | None = None
+    cancel: CancelRequest | None = None
+    order: Order | None = None
+    marks: tuple[Mark, ...] = ()
+    metrics: Metrics = field(default_factory=Metrics)
+    error: dict[str, Any] | None = None
+    """`{code, message, retryable}` of a failed run."""
+    pending_approvals: tuple[str, ...] = ()
+    last_checkpoint_id: str | None = None
+    last_seq: int = 1
+    """Sequence number of the last event at the last projection; the journal may be ahead."""
+    parent: Parent | None = None
+    preview: str = ""
+    """First characters of the input."""
+    detached: bool = True
+    tags: tuple[str, ...] = ()
+    metadata: dict[str, Any] = field(default_factory=dict)
+    created_by: str = "anonymous"
+    created_at: datetime
+    started_at: datetime | None = None
+    updated_at: datetime
+    ended_at: datetime | None = None
+    revision: int = 0
+    """Grows with every write; the store's compare-and-swap."""
+
+    @property
+    def is_live(self) -> bool:
+        """Not ended."""
+        return self.status in LIVE
+
+    @property
+    def is_terminal(self) -> bool:
+        """Ended."""
+        return self.status in TERMINAL
+
+    @property
+    def is_ready(self) -> bool:
+        """A worker may claim it now: it is its turn, or a command waits and nobody owns it."""
+        if self.owner is not None or self.is_terminal:
+            return False
+        return (self.status is RunStatus.QUEUED and self.holds_branch) or self.has_command
+
+    @property
+    def has_command(self) -> bool:
+        """A pause or cancel has not taken effect."""
+        if self.cancel is not None:
+            return self.is_live
+        return self.pause is not None and self.status in (
+            RunStatus.QUEUED,
+            RunStatus.RUNNING,
+            RunStatus.WAITING,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunUpdate:
+    """What an owner's append changes on the run. None: unchanged."""
+
+    status: RunStatus | None = None
+    """Other than running: the owner lets go of the run."""
+    reason: str | None = None
+    step: int | None = None
+    last_seq: int
+    last_checkpoint_id: str | None = None
+    """Set: progress was made."""
+    metrics: Metrics | None = None
+    error: dict[str, Any] | None = None
+    pending_approvals: tuple[str, ...] | None = None
+    control_ack: int | None = None
+    """Commands up to this one have taken effect."""
+    pause_done: bool = False
+    """The pause was carried out."""
+    marks_done: int = 0
+    """How many marks the checkpoint took."""
+    handed_over: bool = False

@@ -1,0 +1,94 @@
+"""Steps of a run, read back from its journal."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from agio.domain import events as ev
+from agio.domain.journal import Entry, unfold
+from agio.domain.metrics import Usage
+
+
+@dataclass(slots=True, kw_only=True)
+class ToolUse:
+    """One tool call of a step."""
+
+    tool_call_id: str
+    name: str
+    arguments: Any
+    started_at: datetime
+    status: str = "running"
+    """`running`, `completed` or `failed`."""
+    result: Any = None
+    error: dict[str, Any] | None = None
+    duration_ms: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Step:
+    """One step: a model call and the tools that it asked for."""
+
+    step: int
+    attempt: int
+    status: str = "running"
+    """`running`, `completed` or `abandoned` (the run ended or was restored in the middle of it)."""
+    started_at: datetime
+    ended_at: datetime | None = None
+    duration_ms: int | None = None
+    usage: Usage | None = None
+    content: Any = None
+    tool_calls: list[ToolUse] = field(default_factory=list)
+    checkpoint_id: str | None = None
+    redone: int = 0
+    """How often it was begun again (crash, pause `now`)."""
+
+
+def steps_of(entries: Iterable[Entry]) -> list[Step]:
+    """Return the steps that the journal tells of, in order of their beginning."""
+    steps: list[Step] = []
+    tools: dict[str, ToolUse] = {}
+    for entry in entries:
+        for _, event in unfold(entry):
+            _fold(steps, tools, entry, event)
+    return steps
+
+
+def _fold(steps: list[Step], tools: dict[str, ToolUse], entry: Entry, event: ev.Event) -> None:
+    current = steps[-1] if steps and steps[-1].status == "running" else None
+    match event:
+        case ev.StepStarted():
+            _begin(steps, entry, event.step)
+        case ev.MessageCompleted() if current and event.role == "assistant":
+            current.content = event.content
+        case ev.ToolCallStarted() if current:
+            use = tools.get(event.tool_call_id)
+            if use is None or use not in current.tool_calls:
+                use = ToolUse(
+                    tool_call_id=event.tool_call_id,
+                    name=event.name,
+                    arguments=event.arguments,
+                    started_at=entry.at,
+                )
+                current.tool_calls.append(use)
+                tools[event.tool_call_id] = use
+        case ev.ToolCallCompleted() if event.tool_call_id in tools:
+            use = tools[event.tool_call_id]
+            use.status, use.result, use.duration_ms = "completed", event.result, event.duration_ms
+        case ev.ToolCallFailed() if event.tool_call_id in tools:
+            use = tools[event.tool_call_id]
+            use.status, use.error, use.duration_ms = "failed", event.error, event.duration_ms
+        case ev.StepCompleted() if current:
+            current.status, current.ended_at = "completed", entry.at
+            current.duration_ms, current.usage = event.duration_ms, event.usage
+            current.checkpoint_id = entry.checkpoint.id if entry.checkpoint else None
+        case ev.RunCompleted() | ev.RunFailed() | ev.RunCancelled() | ev.RunRestored() if current:
+            current.status, current.ended_at = "abandoned", entry.at
+
+
+def _begin(steps: list[Step], entry: Entry, number: int) -> None:
+    last = steps[-1] if steps else None
+    if last and last.status == "running" and (last.step, last.attempt) == (number, entry.attempt):
+        last.redone += 1
+        return
+    steps.append(Step(step=number, attempt=entry.attempt, started_at=entry.at))

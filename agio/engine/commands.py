@@ -1,0 +1,188 @@
+"""Use cases that command runs. A command is durable when its method returns."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from agio.domain import control
+from agio.domain.approvals import Approval, Decision
+from agio.domain.approvals import decide as decide_approval
+from agio.domain.checkpoints import Checkpoint
+from agio.domain.errors import Conflict, InvalidTransition, NotFound
+from agio.domain.ids import new_id
+from agio.domain.messages import Content
+from agio.domain.runs import Mark, Run
+from agio.domain.status import RESTING, RunStatus
+from agio.engine.caller import Caller
+from agio.engine.clock import utc_now
+from agio.engine.creation import get_run
+from agio.storage.port import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A decision on one approval."""
+
+    approval_id: str
+    decision: Decision
+    note: str | None = None
+    arguments: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeRequest:
+    """How a run shall go on."""
+
+    verdicts: tuple[Verdict, ...] = ()
+    message: Content | None = None
+    tool_results: dict[str, Content] = field(default_factory=dict)
+    retry_tools: tuple[str, ...] = ()
+
+
+class Commands:
+    """Commands runs. `notify` tells this process's worker of a record that was just written."""
+
+    def __init__(self, store: Store, notify: Callable[[Run], None]) -> None:
+        self._store = store
+        self._notify = notify
+
+    async def _change(self, caller: Caller, run_id: str, change: Callable[[Run], Run]) -> Run:
+        try:
+            run = await self._store.update_run(caller.group_id, run_id, change)
+        except NotFound:
+            raise NotFound(f"there is no run {run_id!r}") from None
+        self._notify(run)
+        return run
+
+    async def pause(
+        self, caller: Caller, run_id: str, *, mode: Literal["safe", "now"] = "safe", reason: str | None = None
+    ) -> Run:
+        """Ask a run to rest. Raises `NotFound`, `InvalidTransition`."""
+        now = utc_now()
+        return await self._change(
+            caller,
+            run_id,
+            lambda run: control.request_pause(run, by=caller.name, at=now, mode=mode, reason=reason),
+        )
+
+    async def cancel(self, caller: Caller, run_id: str, *, reason: str | None = None) -> Run:
+        """Ask a run to end. Raises `NotFound`, `InvalidTransition`."""
+        now = utc_now()
+        return await self._change(
+            caller, run_id, lambda run: control.request_cancel(run, by=caller.name, at=now, reason=reason)
+        )
+
+    async def resume(self, caller: Caller, run_id: str, request: ResumeRequest) -> Run:
+        """Decide approvals, if any, and let the run go on.
+
+        Raises:
+            NotFound: no such run or approval.
+            InvalidTransition: it does not rest.
+            Conflict: an approval was decided otherwise already.
+        """
+        run = await get_run(self._store, caller, run_id)
+        for verdict in request.verdicts:
+            approval = await self._approval(caller, verdict.approval_id)
+            if approval.run_id != run_id:
+                raise NotFound(f"the run has no approval {verdict.approval_id!r}")
+        for verdict in request.verdicts:
+            run = (await self.decide(caller, verdict))[1]
+        gives = request.message is not None or request.tool_results or request.retry_tools
+        if request.verdicts and run.status not in RESTING and not gives:
+            return run
+        now = utc_now()
+        return await self._change(
+            caller,
+            run_id,
+            lambda record: control.request_resume(
+                record,
+                by=caller.name,
+                at=now,
+                message=request.message,
+                message_id=new_id(),
+                tool_results=request.tool_results,
+                retry_tools=request.retry_tools,
+            ),
+        )
+
+    async def decide(self, caller: Caller, verdict: Verdict) -> tuple[Approval, Run]:
+        """Approve or reject a tool call.
+
+        Raises:
+            NotFound: no such approval. Conflict: it was decided otherwise, or its run has ended.
+        """
+        now = utc_now()
+        before = await self._approval(caller, verdict.approval_id)
+        run = await get_run(self._store, caller, before.run_id)
+        if run.is_terminal and before.status == "pending":
+            raise InvalidTransition(f"the run is {run.status}; nothing waits for this", status=run.status)
+        approval = await self._store.update_approval(
+            caller.group_id,
+            verdict.approval_id,
+            lambda one: decide_approval(
+                one,
+                verdict.decision,
+                by=caller.name,
+                at=now,
+                note=verdict.note,
+                arguments=verdict.arguments,
+            ),
+        )
+        run = await self._change(
+            caller, approval.run_id, lambda record: control.note_decision(record, by=caller.name, at=now)
+        )
+        return approval, run
+
+    async def _approval(self, caller: Caller, approval_id: str) -> Approval:
+        try:
+            return await self._store.get_approval(caller.group_id, approval_id)
+        except NotFound:
+            raise NotFound(f"there is no approval {approval_id!r}") from None
+
+    async def mark(self, caller: Caller, run_id: str, *, label: str | None, tags: tuple[str, ...]) -> Checkpoint | None:
+        """Label the present state: the last checkpoint of a run that rests or ended, else the next one.
+
+        Returns:
+            The checkpoint, or None when the run is to make it at its next safe point.
+
+        Raises:
+            NotFound: no such run. Conflict: it ended without a checkpoint.
+        """
+        run = await get_run(self._store, caller, run_id)
+        if run.status in (RunStatus.RUNNING, RunStatus.QUEUED):
+            mark = Mark(by=caller.name, label=label, tags=tags)
+            now = utc_now()
+            await self._change(caller, run_id, lambda record: control.request_mark(record, mark, at=now))
+            return None
+        last = await self._store.last_checkpoint(caller.group_id, run_id)
+        if last is None:
+            raise Conflict(f"the run {run_id!r} made no checkpoint before it stopped")
+        return await self._store.annotate_checkpoint(caller.group_id, last.id, label=label, tags=tags)
+
+    async def delete(self, caller: Caller, run_id: str, *, cascade: bool = False) -> list[str]:
+        """Delete an ended run; with `cascade` all that depends on it too. Returns the deleted ids.
+
+        Raises:
+            NotFound: no such run. InvalidTransition: it, or one that depends on it, is live.
+            Conflict: others depend on it and `cascade` is False.
+        """
+        run = await get_run(self._store, caller, run_id)
+        if run.is_live:
+            raise InvalidTransition(f"the run is {run.status}; only an ended run can be deleted", status=run.status)
+        doomed, queue = [run_id], [run_id]
+        while queue:
+            for other in await self._store.dependents(caller.group_id, queue.pop()):
+                if other not in doomed:
+                    doomed.append(other)
+                    queue.append(other)
+        if len(doomed) > 1 and not cascade:
+            raise Conflict(f"{len(doomed) - 1} runs depend on its history; delete them first, or use cascade=true")
+        for other in doomed[1:]:
+            dependent = await get_run(self._store, caller, other)
+            if dependent.is_live:
+                raise InvalidTransition(
+                    f"the run {other!r} depends on it and is {dependent.status}", status=dependent.status
+                )
+        for other in reversed(doomed):
+            await self._store.delete_run(caller.group_id, other)
+        return doomed

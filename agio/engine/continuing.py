@@ -1,0 +1,272 @@
+"""Use cases that continue from a checkpoint: restore, fork, retry, and the plan before them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from agio.domain import control
+from agio.domain.agents import AgentSnapshot
+from agio.domain.branches import Branch
+from agio.domain.checkpoints import Checkpoint
+from agio.domain.errors import AlreadyExists, NotFound
+from agio.domain.fork import ForkPlan, plan_fork
+from agio.domain.ids import new_id
+from agio.domain.messages import Message
+from agio.domain.runs import Parent, Run, RunSpec
+from agio.domain.sessions import Session
+from agio.domain.status import TERMINAL, RunStatus
+from agio.engine.agents import Agents
+from agio.engine.caller import Caller
+from agio.engine.clock import utc_now
+from agio.engine.creation import check_run_id, check_status, first_entry, get_run, new_run, not_started
+from agio.storage.port import BRANCHES, SESSIONS, RunCreation, Store
+
+TAIL_WINDOW = 100
+"""Messages read at a time on the way back to the last question."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForkRequest:
+    """A wish to continue from a checkpoint."""
+
+    checkpoint_id: str
+    modifications: dict[str, Any] = field(default_factory=dict)
+    kind: Literal["restore", "fork"]
+    session: Literal["same", "new"] = "same"
+    run_id: str | None = None
+    start: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """A checkpoint with what is needed to continue from it."""
+
+    checkpoint: Checkpoint
+    run: Run
+    spec: RunSpec
+    snapshot: AgentSnapshot
+    plan: ForkPlan
+
+
+class Continuing:
+    """Begins runs and attempts at checkpoints. `notify` as in `Starting`."""
+
+    def __init__(self, store: Store, agents: Agents, notify: Callable[[Run], None]) -> None:
+        self._store = store
+        self._agents = agents
+        self._notify = notify
+
+    async def origin(self, caller: Caller, checkpoint_id: str, modifications: Mapping[str, Any]) -> Origin:
+        """Read a checkpoint and plan what to continue with; writes nothing.
+
+        Raises:
+            NotFound: no such checkpoint.
+            Invalid: see `domain.fork.plan_fork`; an unknown tool or provider.
+        """
+        checkpoint = await self._checkpoint(caller, checkpoint_id)
+        run = await self._store.get_run(caller.group_id, checkpoint.run_id)
+        spec = await self._store.get_spec(caller.group_id, run.id)
+        snapshot = await self._store.get_snapshot(caller.group_id, checkpoint.agent_digest)
+        await self._agents.check_modifications(caller, modifications)
+        offset, messages = await self._tail(caller, checkpoint, modifications)
+        plan = plan_fork(checkpoint, messages, snapshot, modifications, offset=offset)
+        return Origin(checkpoint=checkpoint, run=run, spec=spec, snapshot=snapshot, plan=plan)
+
+    async def _checkpoint(self, caller: Caller, checkpoint_id: str) -> Checkpoint:
+        try:
+            return await self._store.get_checkpoint(caller.group_id, checkpoint_id)
+        except NotFound:
+            raise NotFound(f"there is no checkpoint {checkpoint_id!r}") from None
+
+    async def _tail(
+        self, caller: Caller, checkpoint: Checkpoint, modifications: Mapping[str, Any]
+    ) -> tuple[int, list[Message]]:
+        """Read no more of the conversation than the plan needs: a fork costs the same at any length."""
+        end = checkpoint.position
+        start = 0
+        if not modifications.get("modified_messages") and not modifications.get("tool_results"):
+            start = max(0, end - 1)
+        messages = await self._store.read_messages(caller.group_id, checkpoint.branch_id, start=start, end=end)
+        if modifications.get("modified_query") is None:
+            return start, messages
+        while start > 0 and all(message.role != "user" for message in messages):
+            earlier = max(0, start - TAIL_WINDOW)
+            messages = [
+                *await self._store.read_messages(caller.group_id, checkpoint.branch_id, start=earlier, end=start),
+                *messages,
+            ]
+            start = earlier
+        return start, messages
+
+    async def branch_off(self, caller: Caller, request: ForkRequest) -> Run:
+        """Begin a new run on a new branch that starts at the checkpoint; the source stays as it is.
+
+        Raises:
+            as `origin`; AlreadyExists: the run id is taken.
+        """
+        check_run_id(request.run_id)
+        origin = await self.origin(caller, request.checkpoint_id, request.modifications)
+        now = utc_now()
+        session = await self._session_of(caller, origin, request, now)
+        branch = _branch(caller, origin, session.id, now, kind=request.kind)
+        if request.session == "new":
+            branch = replace(branch, id=session.current_branch_id)
+        plan = origin.plan
+        run = new_run(caller, session.id, branch.id, plan.snapshot, now, request.run_id, plan.query)
+        run = replace(
+            run,
+            step=plan.base_step,
+            base_step=plan.base_step,
+            parent=Parent(run_id=origin.run.id, checkpoint_id=origin.checkpoint.id, kind=request.kind),
+            preview=run.preview or origin.run.preview,
+            metadata=plan.metadata,
+            pause=None if request.start else not_started(caller, now),
+        )
+        spec = RunSpec(
+            input=plan.query,
+            modifications=request.modifications,
+            force_final_answer=origin.spec.force_final_answer,
+            budget=origin.spec.budget,
+            tool_results=plan.tool_results,
+        )
+        try:
+            made = await self._store.create_run(
+                RunCreation(
+                    run=run,
+                    spec=spec,
+                    snapshot=plan.snapshot,
+                    first=first_entry(run),
+                    session=session if request.session == "new" else None,
+                    branch=branch,
+                )
+            )
+        except AlreadyExists:
+            raise AlreadyExists(f"there is a run {run.id!r} already") from None
+        if request.kind == "restore":
+            await self._stand_on(caller, session.id, branch.id, now)
+        self._notify(made)
+        return made
+
+    async def _session_of(self, caller: Caller, origin: Origin, request: ForkRequest, now: datetime) -> Session:
+        session = await self._store.get(SESSIONS, caller.group_id, origin.run.session_id)
+        if request.session == "same":
+            return session
+        return replace(
+            session,
+            id=new_id(),
+            current_branch_id=new_id(),
+            created_by=caller.name,
+            created_at=now,
+            updated_at=now,
+        )
+
+    async def rewind(self, caller: Caller, request: ForkRequest) -> Run:
+        """Begin a new attempt of the same run at one of its checkpoints (in-place restore).
+
+        Raises:
+            as `origin`; InvalidTransition: the run is live and not interrupted.
+        """
+        origin = await self.origin(caller, request.checkpoint_id, request.modifications)
+        allowed = (*TERMINAL, RunStatus.INTERRUPTED)
+        check_status(origin.run, allowed)
+        now = utc_now()
+        branch = _branch(caller, origin, origin.run.session_id, now, kind="restore")
+        await self._store.put_snapshot(caller.group_id, origin.plan.snapshot)
+        made = await self._attempt(
+            caller, origin.run, branch, now, plan=origin.plan, checkpoint=origin.checkpoint, start=request.start
+        )
+        await self._stand_on(caller, made.session_id, branch.id, now)
+        return made
+
+    async def retry(self, caller: Caller, run_id: str) -> Run:
+        """Begin a new attempt of a failed or interrupted run at its last checkpoint.
+
+        Raises:
+            NotFound: no such run. InvalidTransition: it is neither failed nor interrupted.
+        """
+        run = await get_run(self._store, caller, run_id)
+        allowed = (RunStatus.FAILED, RunStatus.INTERRUPTED)
+        check_status(run, allowed)
+        last = await self._store.last_checkpoint(caller.group_id, run.id)
+        own = last if last is not None and last.attempt == run.attempt else None
+        now = utc_now()
+        position = own.position if own else await self._store.branch_end(caller.group_id, run.branch_id)
+        branch = Branch(
+            id=new_id(),
+            group_id=caller.group_id,
+            session_id=run.session_id,
+            parent_id=run.branch_id,
+            fork_position=position,
+            kind="retry",
+            from_checkpoint_id=own.id if own else None,
+            created_by=caller.name,
+            created_at=now,
+        )
+        made = await self._attempt(caller, run, branch, now, plan=None, checkpoint=own, start=True)
+        await self._stand_on(caller, run.session_id, branch.id, now, instead_of=run.branch_id)
+        return made
+
+    async def _stand_on(
+        self, caller: Caller, session_id: str, branch_id: str, now: datetime, *, instead_of: str | None = None
+    ) -> None:
+        """Let the session's next message go to a branch (only if it stood on `instead_of`)."""
+
+        def change(session: Session) -> Session:
+            if instead_of is not None and session.current_branch_id != instead_of:
+                return session
+            return replace(session, current_branch_id=branch_id, updated_at=now)
+
+        await self._store.update(SESSIONS, caller.group_id, session_id, change)
+
+    async def _attempt(
+        self,
+        caller: Caller,
+        run: Run,
+        branch: Branch,
+        now: datetime,
+        *,
+        plan: ForkPlan | None,
+        checkpoint: Checkpoint | None,
+        start: bool,
+    ) -> Run:
+        await self._store.insert(BRANCHES, branch)
+        base_step = plan.base_step if plan else (checkpoint.step if checkpoint else run.base_step)
+        digest = plan.snapshot.digest if plan else run.agent_digest
+
+        def change(record: Run) -> Run:
+            fresh = control.request_attempt(
+                record,
+                by=caller.name,
+                at=now,
+                branch_id=branch.id,
+                from_checkpoint_id=checkpoint.id if checkpoint else None,
+                base_step=base_step,
+                allowed=(*TERMINAL, RunStatus.INTERRUPTED),
+                start=start,
+            )
+            order = fresh.order
+            if order is not None and plan is not None:
+                order = replace(order, message=plan.query, tool_results=plan.tool_results)
+            return replace(fresh, order=order, agent_digest=digest)
+
+        made = await self._store.update_run(caller.group_id, run.id, change)
+        self._notify(made)
+        return made
+
+
+def _branch(
+    caller: Caller, origin: Origin, session_id: str, now: datetime, *, kind: Literal["restore", "fork"]
+) -> Branch:
+    return Branch(
+        id=new_id(),
+        group_id=caller.group_id,
+        session_id=session_id,
+        parent_id=origin.checkpoint.branch_id,
+        fork_position=origin.plan.fork_position,
+        edits=origin.plan.edits,
+        kind=kind,
+        from_checkpoint_id=origin.checkpoint.id,
+        created_by=caller.name,
+        created_at=now,
+    )

@@ -1,0 +1,249 @@
+"""What the parts of the step loop share while a worker owns a run, and how it lets go of one."""
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from agio.domain import events as ev
+from agio.domain.checkpoints import Checkpoint, CheckpointKind
+from agio.domain.ids import checkpoint_id, new_id
+from agio.domain.messages import Message, text_of
+from agio.domain.metrics import Metrics, Usage
+from agio.domain.runs import RunUpdate
+from agio.domain.status import RunStatus, StopReason
+from agio.engine.clock import utc_now
+from agio.engine.journal import RunJournal
+from agio.engine.settings import EngineSettings
+from agio.engine.state import RunState
+from agio.engine.token import ControlToken
+from agio.providers.base import Providers
+from agio.storage.port import RunStore
+from agio.tools.base import Toolbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What driving a run needs from the process."""
+
+    store: RunStore
+    providers: Providers
+    toolbox: Toolbox
+    settings: EngineSettings
+    worker_id: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Drive:
+    """One ownership of one run. Every ending is one entry: messages, checkpoint, events together."""
+
+    services: Services
+    state: RunState
+    journal: RunJournal
+    token: ControlToken
+    began: float = field(default_factory=time.monotonic)
+    step_began: float = field(default_factory=time.monotonic)
+    closing: bool = False
+    """An ending is under way: nothing else may be emitted."""
+
+    # -- facts
+
+    def metrics(self) -> Metrics:
+        """Return the totals as of now."""
+        base = self.state.metrics
+        usage = base.usage.plus(self.state.step_usage)
+        return replace(
+            base,
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            total_tokens=usage.total_tokens,
+            cost=usage.cost,
+            duration_ms=base.duration_ms + round((time.monotonic() - self.began) * 1000),
+        )
+
+    def note_first_token(self) -> None:
+        """Note how long the first token of the run took, from its acceptance."""
+        if self.state.metrics.time_to_first_token_ms is None:
+            waited = utc_now() - self.state.run.created_at
+            self.state.metrics = replace(
+                self.state.metrics, time_to_first_token_ms=round(waited.total_seconds() * 1000)
+            )
+
+    # -- the branch
+
+    def say(self, message: Message) -> None:
+        """Put a message on the branch with the next entry."""
+        stamped = replace(message, run_id=self.state.run.id, step=self.state.step, created_at=utc_now())
+        self.state.messages.append(stamped)
+        self.journal.add_message(stamped)
+
+    def mark_checkpoint(self, kind: CheckpointKind) -> Checkpoint:
+        """Announce a checkpoint of what is on the branch now; attach it with an update."""
+        state = self.state
+        marks = self.token.run.marks
+        mark = marks[0] if marks else None
+        seq = self.journal.head + 1
+        checkpoint = Checkpoint(
+            run_id=state.run.id,
+            seq=seq,
+            group_id=state.run.group_id,
+            session_id=state.run.session_id,
+            attempt=state.run.attempt,
+            branch_id=state.run.branch_id,
+            position=self.journal.position,
+            step=state.step,
+            kind=kind,
+            parent_id=state.parent_checkpoint_id,
+            agent_digest=state.run.agent_digest,
+            metrics=self.metrics(),
+            plan=state.plan,
+            created_at=utc_now(),
+            label=mark.label if mark else None,
+            tags=mark.tags if mark else (),
+        )
+        self.journal.emit(
+            ev.CheckpointCreated(
+                checkpoint_id=checkpoint_id(state.run.id, seq),
+                step=state.step,
+                parent_checkpoint_id=state.parent_checkpoint_id,
+                branch_id=state.run.branch_id,
+                label=checkpoint.label,
+            )
+        )
+        state.checkpoint, state.parent_checkpoint_id = checkpoint, checkpoint.id
+        return checkpoint
+
+    def update(self, checkpoint: Checkpoint | None = None, **changes: Any) -> RunUpdate:
+        """Return an update of the run's record that acknowledges every command observed so far."""
+        run = self.state.run = self.token.run
+        return RunUpdate(
+            last_seq=self.journal.head,
+            last_checkpoint_id=checkpoint.id if checkpoint else None,
+            metrics=self.metrics(),
+            control_ack=run.control_seq,
+            marks_done=1 if checkpoint and run.marks else 0,
+            **changes,
+        )
+
+    async def complete_step(self, kind: CheckpointKind) -> None:
+        """Close the step under way with a checkpoint and wait until it is durable."""
+        self._close_step()
+        checkpoint = self.mark_checkpoint(kind)
+        self.journal.attach(self.update(checkpoint, step=self.state.step), checkpoint)
+        await self.commit()
+
+    def _close_step(self) -> None:
+        state = self.state
+        took = round((time.monotonic() - self.step_began) * 1000)
+        self.journal.emit(ev.StepCompleted(step=state.step, usage=state.step_usage, duration_ms=took))
+        state.metrics = replace(self.metrics(), steps=state.metrics.steps + 1)
+        self.began = time.monotonic()
+        state.step_usage = Usage()
+        state.in_step = False
+        state.calls.clear()
+
+    async def commit(self) -> None:
+        """Wait until everything is durable, and take the run's record as it is afterwards."""
+        await self.journal.flush()
+        after = self.journal.run_after
+        if after is not None and after.revision >= self.state.run.revision:
+            self.state.run = after
+            if after.control_seq > self.token.run.control_seq:
+                self.token.observe(after)
+            else:
+                self.token.run = after
+
+    # -- endings
+
+    async def _end(self, update: RunUpdate, checkpoint: Checkpoint | None = None) -> None:
+        self.journal.attach(update, checkpoint)
+        self.journal.seal()
+        await self.commit()
+
+    async def finish(self) -> None:
+        """Completed: the last message is the answer."""
+        self.closing = True
+        state = self.state
+        last = state.messages[-1] if state.messages else None
+        changes: dict[str, Any] = {"status": RunStatus.COMPLETED, "reason": StopReason.ANSWERED}
+        checkpoint = None
+        if state.in_step:
+            self._close_step()
+            checkpoint = self.mark_checkpoint("final")
+            changes["step"] = state.step
+        response = text_of(last.content) if last is not None else None
+        self.journal.emit(ev.RunCompleted(response=response, metrics=self.metrics()))
+        await self._end(self.update(checkpoint, **changes), checkpoint)
+
+    async def fail(self, code: str, message: str, *, retryable: bool = False) -> None:
+        """Failed: open tool calls are closed, so that the branch stays usable."""
+        self.closing = True
+        error = {"code": code, "message": message, "retryable": retryable}
+        checkpoint = self._leave_usable("the run failed before this call was made")
+        self.journal.emit(ev.RunFailed(error=error, metrics=self.metrics()))
+        changes = {"status": RunStatus.FAILED, "reason": code, "error": error, "pending_approvals": ()}
+        await self._end(self.update(checkpoint, **changes), checkpoint)
+
+    async def cancel(self, *, partial: str = "", by: str | None = None, reason: str | None = None) -> None:
+        """Cancelled: what was shown of an answer is kept, open tool calls are closed."""
+        self.closing = True
+        asked = self.token.run.cancel
+        if partial:
+            shown_as = self.state.partial_message_id or new_id()
+            self.say(Message(id=shown_as, role="assistant", content=partial, incomplete=True))
+        checkpoint = self._leave_usable("the run was cancelled before this call ended")
+        self.journal.emit(
+            ev.RunCancelled(
+                by=by or (asked.by if asked else "system"),
+                reason=reason or (asked.reason if asked else None),
+                metrics=self.metrics(),
+                partial_response=partial or None,
+            )
+        )
+        why = StopReason.RESTART if asked is None else (asked.reason or StopReason.OPERATOR)
+        changes = {"status": RunStatus.CANCELLED, "reason": why, "pending_approvals": ()}
+        await self._end(self.update(checkpoint, **changes), checkpoint)
+
+    def _leave_usable(self, why: str) -> Checkpoint | None:
+        state = self.state
+        for call in state.open_calls:
+            if state.calls.get(call.id) == "started":
+                error = {"code": "tool_cancelled", "message": why}
+                self.journal.emit(ev.ToolCallFailed(step=state.step, tool_call_id=call.id, name=call.name, error=error))
+            self.say(
+                Message(
+                    id=new_id(),
+                    role="tool",
+                    content=f"error: {why}",
+                    tool_call_id=call.id,
+                    name=call.name,
+                    error="tool_cancelled",
+                )
+            )
+        if state.needs_input:
+            return None
+        behind = state.checkpoint is None or state.checkpoint.position != self.journal.position
+        return self.mark_checkpoint("stop") if behind else None
+
+    async def rest_paused(self) -> None:
+        """Paused at the last checkpoint."""
+        self.closing = True
+        asked = self.token.run.pause
+        by, reason = (asked.by, asked.reason) if asked else ("system", None)
+        named = self.state.checkpoint.id if self.state.checkpoint else None
+        self.journal.emit(ev.RunPaused(by=by, checkpoint_id=named, reason=reason))
+        why = reason if reason == StopReason.NOT_STARTED else StopReason.OPERATOR
+        await self._end(self.update(status=RunStatus.PAUSED, reason=why, pause_done=True))
+
+    async def rest_waiting(self, reason: Literal["approval", "needs_attention"]) -> None:
+        """Waiting for a person."""
+        self.closing = True
+        pending = tuple(a.id for a in self.state.approvals.values() if a.status == "pending")
+        named = self.state.checkpoint.id if self.state.checkpoint else None
+        self.journal.emit(ev.RunWaiting(reason=reason, checkpoint_id=named))
+        await self._end(self.update(status=RunStatus.WAITING, reason=reason, pending_approvals=pending))
+
+    async def rest_interrupted(self, claims: int) -> None:
+        """Interrupted: its workers died too often."""
+        self.closing = True
+        self.journal.emit(ev.RunInterrupted(reason=StopReason.POISON, claims=claims))
+        await self._end(self.update(status=RunStatus.INTERRUPTED, reason=StopReason.POISON))

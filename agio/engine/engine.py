@@ -1,0 +1,63 @@
+"""The engine of one process: the use cases over one store, and the worker."""
+
+from collections.abc import AsyncIterator, Iterable
+
+from agio.domain.agents import Agent
+from agio.domain.errors import NotFound
+from agio.engine.agents import Agents
+from agio.engine.caller import Caller
+from agio.engine.commands import Commands
+from agio.engine.continuing import Continuing
+from agio.engine.hub import Published
+from agio.engine.reading import Reading
+from agio.engine.settings import EngineSettings
+from agio.engine.starting import Starting
+from agio.engine.tail import Draining, Selection, tail, tail_many
+from agio.engine.worker import Worker
+from agio.providers.base import Providers
+from agio.storage.port import Store
+from agio.tools.base import Toolbox
+
+
+class Engine:
+    """Everything that an edge (HTTP, command line, script) needs."""
+
+    def __init__(
+        self,
+        store: Store,
+        providers: Providers,
+        toolbox: Toolbox,
+        settings: EngineSettings,
+        agents: Iterable[Agent] = (),
+    ) -> None:
+        self.store = store
+        self.providers = providers
+        self.toolbox = toolbox
+        self.settings = settings
+        self.worker = Worker(store, providers, toolbox, settings)
+        self.agents = Agents(store, providers, toolbox, agents)
+        self.starting = Starting(store, self.agents, self.worker.notify)
+        self.continuing = Continuing(store, self.agents, self.worker.notify)
+        self.commands = Commands(store, self.worker.notify)
+        self.reading = Reading(store, toolbox)
+
+    def tail(
+        self, caller: Caller, run_id: str, *, after: int = 0, follow: bool = True
+    ) -> AsyncIterator[Published | Draining]:
+        """Follow one run; see `engine.tail.tail`."""
+        return tail(self.store, self.worker.hub, caller, run_id, after=after, follow=follow)
+
+    def tail_many(self, caller: Caller, selection: Selection) -> AsyncIterator[Published | Draining]:
+        """Follow several runs; see `engine.tail.tail_many`."""
+        return tail_many(self.store, self.worker.hub, caller, selection)
+
+    async def leave(self, caller: Caller, run_id: str) -> None:
+        """A reader left: a run that is not detached is cancelled with its last one in this process."""
+        if self.worker.hub.count(run_id):
+            return
+        try:
+            run = await self.store.get_run(caller.group_id, run_id)
+        except NotFound:
+            return
+        if run.is_live and not run.detached:
+            await self.commands.cancel(caller, run_id, reason="client_left")

@@ -1,0 +1,173 @@
+"""Hands committed entries to the readers in this process.
+
+A reader that falls behind loses its place in memory, not an event: it goes back to the store.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from agio.domain.journal import Entry
+
+T = TypeVar("T")
+
+
+class Published:
+    """A committed entry on its way to any number of readers."""
+
+    __slots__ = ("_memo", "entry")
+
+    def __init__(self, entry: Entry) -> None:
+        self.entry = entry
+        self._memo: dict[str, Any] = {}
+
+    def memo(self, key: str, make: Callable[[Entry], T]) -> T:
+        """Return `make(entry)`, made once for all readers: events are encoded once."""
+        if key not in self._memo:
+            self._memo[key] = make(self.entry)
+        made: T = self._memo[key]
+        return made
+
+
+class Subscription:
+    """One reader's place in memory."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._queue: deque[Published] = deque()
+        self._stale = False
+        self._closing = False
+        self._event = asyncio.Event()
+
+    def push(self, published: Published) -> None:
+        """Hand an entry over; a full place is given up instead."""
+        if len(self._queue) >= self._limit:
+            self._queue.clear()
+            self._stale = True
+        if not self._stale:
+            self._queue.append(published)
+        self._event.set()
+
+    def poke(self) -> None:
+        """Say that the store may have more."""
+        self._stale = True
+        self._event.set()
+
+    def close(self) -> None:
+        """Say that the reader shall end."""
+        self._closing = True
+        self._event.set()
+
+    @property
+    def is_closing(self) -> bool:
+        """The process drains."""
+        return self._closing
+
+    async def take(self) -> list[Published] | None:
+        """Wait and return what came, or None when the store must be read."""
+        await self._event.wait()
+        self._event.clear()
+        batch = list(self._queue)
+        self._queue.clear()
+        if self._stale:
+            self._stale = False
+            return None
+        return batch
+
+
+class Hub:
+    """All readers of a process."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._by_run: dict[str, set[Subscription]] = {}
+        self._by_group: dict[str, set[Subscription]] = {}
+        self._heads: dict[str, int] = {}
+        self._draining = False
+        self.on_first_reader: Callable[[], None] = lambda: None
+        """Called when a run gets its first reader here."""
+
+    @contextmanager
+    def subscribe(self, run_ids: Iterable[str] = (), group_id: str | None = None) -> Iterator[Subscription]:
+        """Register a reader of some runs, or of a whole group, before it reads the store."""
+        subscription = Subscription(self._limit)
+        runs = list(run_ids)
+        for run_id in runs:
+            self._by_run.setdefault(run_id, set()).add(subscription)
+        if group_id is not None:
+            self._by_group.setdefault(group_id, set()).add(subscription)
+        if self._draining:
+            subscription.close()
+        self.on_first_reader()
+        try:
+            yield subscription
+        finally:
+            for run_id in runs:
+                self._drop(self._by_run, run_id, subscription)
+                if run_id not in self._by_run:
+                    self._heads.pop(run_id, None)
+            if group_id is not None:
+                self._drop(self._by_group, group_id, subscription)
+
+    @staticmethod
+    def _drop(table: dict[str, set[Subscription]], key: str, subscription: Subscription) -> None:
+        readers = table[key]
+        readers.discard(subscription)
+        if not readers:
+            del table[key]
+
+    def publish(self, entry: Entry) -> None:
+        """Hand a committed entry to its readers."""
+        readers = self._by_run.get(entry.run_id)
+        watchers = self._by_group.get(entry.group_id)
+        if not readers and not watchers:
+            return
+        published = Published(entry)
+        if readers:
+            self._heads[entry.run_id] = entry.last_seq
+            for subscription in readers:
+                subscription.push(published)
+        for subscription in watchers or ():
+            subscription.push(published)
+
+    def poke(self, run_id: str) -> None:
+        """Say that the store may have more of a run."""
+        for subscription in self._by_run.get(run_id, ()):
+            subscription.poke()
+
+    def poke_groups(self) -> None:
+        """Say to the readers of whole groups that the store may have more."""
+        for readers in self._by_group.values():
+            for subscription in readers:
+                subscription.poke()
+
+    def note_heads(self, heads: dict[str, int]) -> None:
+        """Take note of how far journals reach in the store; wake the readers that lag."""
+        for run_id, head in heads.items():
+            if head > self._heads.get(run_id, 0):
+                self._heads[run_id] = head
+                self.poke(run_id)
+
+    @property
+    def watched(self) -> list[str]:
+        """Runs that have readers here."""
+        return list(self._by_run)
+
+    @property
+    def has_group_readers(self) -> bool:
+        """Some reader follows a whole group."""
+        return bool(self._by_group)
+
+    def count(self, run_id: str) -> int:
+        """Return how many readers a run has here."""
+        return len(self._by_run.get(run_id, ()))
+
+    def drain(self) -> None:
+        """End all readers, also those yet to come."""
+        self._draining = True
+        for table in (self._by_run, self._by_group):
+            for readers in table.values():
+                for subscription in readers:
+                    subscription.close()

@@ -1,0 +1,325 @@
+"""The one step loop: every run, streamed or not, goes through here."""
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+from agio.domain import control
+from agio.domain import events as ev
+from agio.domain.errors import LeaseLost, ProviderError, StoreUnavailable
+from agio.domain.ids import new_id
+from agio.domain.messages import Message
+from agio.domain.runs import Run, RunUpdate
+from agio.domain.status import RunStatus, StopReason
+from agio.engine.acting import Rest, act
+from agio.engine.clock import utc_now
+from agio.engine.drive import Drive, Services
+from agio.engine.journal import JournalWriter, RunJournal
+from agio.engine.recovery import load_state
+from agio.engine.thinking import (
+    FINAL_PROMPT,
+    PLAN_PROMPT,
+    build_request,
+    record_answer,
+    reset_partial,
+    think,
+    tool_schemas,
+)
+from agio.engine.token import ControlToken, Stop
+
+log = logging.getLogger(__name__)
+
+RESTART_TEXT = "Job cancelled - service was restarted while job was running"
+"""Said where `on_restart` is `cancel` (seed item S48)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A run that this worker owns now, and how it came by it."""
+
+    run: Run
+    abandoned: bool
+    """Its last owner died."""
+
+
+async def drive_run(
+    services: Services, writer: JournalWriter, claim: Claim, token: ControlToken
+) -> Literal["let go", "lost"]:
+    """Execute a claimed run until it ends, rests, is handed over, or is lost to another worker."""
+    state = await load_state(services.store, claim.run)
+    journal = RunJournal(writer, claim.run, head=state.head, position=len(state.messages))
+    journal.on_lost = token.lose
+    drive = Drive(services=services, state=state, journal=journal, token=token)
+    token.on_change = lambda before, after: _acknowledge(drive, before, after)
+    try:
+        await _drive(drive, claim)
+    except LeaseLost:
+        return "lost"
+    except StoreUnavailable:
+        await journal.flush()  # what was emitted must land before another journal of this run begins
+        raise
+    except Exception:
+        log.exception("a run failed inside Agio", extra={"run_id": claim.run.id})
+        if drive.closing:
+            raise
+        await _free(drive)
+        await drive.fail("internal_error", "something went wrong inside Agio; its log says what")
+    return "lost" if token.stop is Stop.LOST else "let go"
+
+
+def _acknowledge(drive: Drive, before: Run, after: Run) -> None:
+    """Tell readers at once that a command was heard."""
+    if drive.closing:
+        return
+    if after.pause is not None and after.pause != before.pause and after.cancel is None:
+        pause = after.pause
+        drive.journal.emit(ev.RunPauseRequested(by=pause.by, mode=pause.mode, reason=pause.reason))
+    taken_back = before.pause is not None and after.pause is None
+    if taken_back and after.order is not None and after.order.kind == "resume":
+        named = drive.state.checkpoint.id if drive.state.checkpoint else None
+        drive.journal.emit(ev.RunResumed(by=after.order.by, checkpoint_id=named))
+
+
+async def _drive(drive: Drive, claim: Claim) -> None:
+    if drive.state.ended is not None:
+        await _project_end(drive)
+        return
+    if not await _open(drive, claim):
+        return
+    while True:
+        stop = drive.token.stop
+        if stop is not None:
+            await _leave(drive, stop)
+            return
+        ended = await _advance(drive)
+        if ended:
+            return
+
+
+async def _open(drive: Drive, claim: Claim) -> bool:
+    """Write the first entry of this ownership: it fences the last owner. False: the run rests or ended."""
+    state, settings = drive.state, drive.services.settings
+    _tell_how_it_came(drive, claim)
+    reset_partial(drive)
+    stop = drive.token.stop
+    if stop is Stop.PAUSE and claim.run.pause is not None:
+        pause = claim.run.pause
+        drive.journal.emit(ev.RunPauseRequested(by=pause.by, mode=pause.mode, reason=pause.reason))
+    if stop is not None:
+        await _leave(drive, stop)
+        return False
+    if claim.abandoned and settings.on_restart == "cancel":
+        await drive.cancel(by="system", reason=RESTART_TEXT)
+        return False
+    if claim.run.claims > settings.max_claims:
+        await drive.rest_interrupted(claim.run.claims)
+        return False
+    _say_once(drive, claim.run)
+    if state.needs_input:
+        _put_input(drive)
+    elif drive.journal.head > state.head:
+        drive.journal.attach(drive.update())
+    if claim.abandoned or state.open_calls:
+        await drive.commit()
+    return True
+
+
+def _tell_how_it_came(drive: Drive, claim: Claim) -> None:
+    run, named = claim.run, drive.state.checkpoint.id if drive.state.checkpoint else None
+    if claim.abandoned or run.handed_over:
+        drive.journal.emit(
+            ev.RunRecovered(
+                reason="crashed" if claim.abandoned else "drained",
+                worker=drive.services.worker_id,
+                epoch=run.epoch,
+                from_checkpoint_id=named,
+            )
+        )
+    if run.order is None:
+        return
+    if run.order.kind == "restore":
+        drive.journal.emit(
+            ev.RunRestored(attempt=run.attempt, from_checkpoint_id=run.order.from_checkpoint_id, by=run.order.by)
+        )
+    else:
+        drive.journal.emit(ev.RunResumed(by=run.order.by, checkpoint_id=named))
+
+
+def _say_once(drive: Drive, run: Run) -> None:
+    """Add the message that came with a resume, unless an earlier owner did."""
+    order = run.order
+    if order is None or order.message is None:
+        return
+    message_id = order.message_id or f"{run.id}:{order.seq}"
+    if all(message.id != message_id for message in drive.state.messages):
+        drive.say(Message(id=message_id, role="user", content=order.message))
+
+
+def _put_input(drive: Drive) -> None:
+    """Put the user's message on the branch, with the checkpoint that a fork may start from."""
+    state = drive.state
+    content = state.spec.input
+    order = state.run.order
+    restored = order is not None and order.kind == "restore" and order.from_checkpoint_id is not None
+    if content is not None and not restored:
+        drive.say(Message(id=new_id(), role="user", content=content))
+    state.needs_input = False
+    checkpoint = drive.mark_checkpoint("input")
+    drive.journal.attach(drive.update(checkpoint), checkpoint)
+
+
+async def _advance(drive: Drive) -> bool:
+    """Do the next part of the run; True when it ended or rests."""
+    state = drive.state
+    if state.open_calls:
+        return await _act(drive)
+    if state.answered:
+        await drive.finish()
+        return True
+    if over := _over_budget(drive):
+        await drive.fail("budget_exceeded", over)
+        return True
+    if not state.in_step:
+        state.step += 1
+    limit = state.snapshot.max_steps
+    if state.step > limit and not state.spec.force_final_answer:
+        await drive.fail("max_steps", f"no answer after {limit} steps")
+        return True
+    drive.journal.emit(ev.StepStarted(step=state.step))
+    state.in_step, drive.step_began = True, time.monotonic()
+    try:
+        return await _think(drive, last=state.step > limit)
+    except ProviderError as error:
+        await _free(drive)
+        await drive.fail(error.code, str(error), retryable=error.retryable)
+        return True
+
+
+async def _think(drive: Drive, *, last: bool) -> bool:
+    state = drive.state
+    interval = state.snapshot.planning_interval
+    if interval and not last and (state.step - 1) % interval == 0 and state.planned_step != state.step:
+        stop = await _plan(drive)
+        if stop is not None:
+            await _leave(drive, stop)
+            return True
+    if last:
+        text = f"the limit of {state.snapshot.max_steps} steps is reached; a final answer is asked for"
+        drive.journal.emit(ev.Warned(code="max_steps", message=text))
+        request = build_request(drive, (), extra=FINAL_PROMPT)
+    else:
+        request = build_request(drive, await tool_schemas(drive))
+    answer = await think(drive, request)
+    await _free(drive)
+    if isinstance(answer, Stop):
+        await _leave(drive, answer)
+        return True
+    message = record_answer(drive, answer, keep_calls=not last)
+    if message.tool_calls:
+        return False
+    if drive.token.stop is Stop.PAUSE:
+        await drive.complete_step("final")
+        return False
+    if drive.token.stop not in (None, Stop.HAND_OVER):
+        return False
+    await drive.finish()
+    return True
+
+
+async def _plan(drive: Drive) -> Stop | None:
+    state = drive.state
+    answer = await think(drive, build_request(drive, (), extra=PLAN_PROMPT), show=False)
+    if isinstance(answer, Stop):
+        return answer
+    revised = state.plan is not None
+    state.plan, state.planned_step = answer.text, state.step
+    drive.journal.emit(ev.PlanUpdated(step=state.step, plan=answer.text, revised=revised))
+    return None
+
+
+async def _act(drive: Drive) -> bool:
+    state = drive.state
+    if not state.in_step:
+        state.step += 1
+        drive.journal.emit(ev.StepStarted(step=state.step))
+        state.in_step, drive.step_began = True, time.monotonic()
+    await _free(drive)
+    outcome = await act(drive)
+    await _free(drive)
+    match outcome:
+        case None:
+            await drive.complete_step("step")
+            return False
+        case Rest.APPROVAL:
+            await drive.rest_waiting("approval")
+        case Rest.NEEDS_ATTENTION:
+            await drive.rest_waiting("needs_attention")
+        case _:
+            await _leave(drive, outcome)
+    return True
+
+
+async def _free(drive: Drive) -> None:
+    """Make room for the next update of the run's record."""
+    if drive.journal.has_update:
+        await drive.commit()
+
+
+def _over_budget(drive: Drive) -> str | None:
+    budget, spent = drive.state.spec.budget, drive.metrics()
+    if budget is None:
+        return None
+    if budget.max_total_tokens is not None and spent.total_tokens >= budget.max_total_tokens:
+        return f"{spent.total_tokens} tokens spent, {budget.max_total_tokens} allowed"
+    if budget.max_seconds is not None and spent.duration_ms >= budget.max_seconds * 1000:
+        return f"{spent.duration_ms / 1000:.1f} s spent, {budget.max_seconds} s allowed"
+    if budget.max_cost is not None and spent.cost is not None and spent.cost >= budget.max_cost:
+        return f"${spent.cost} spent, ${budget.max_cost} allowed"
+    return None
+
+
+async def _leave(drive: Drive, stop: Stop) -> None:
+    """Let go of the run for the reason given."""
+    match stop:
+        case Stop.LOST:
+            return
+        case Stop.CANCEL:
+            await drive.cancel(partial=drive.state.partial_text)
+        case Stop.PAUSE:
+            reset_partial(drive)
+            await drive.rest_paused()
+        case Stop.HAND_OVER:
+            drive.closing = True
+            await drive.journal.flush()
+            head = drive.journal.head
+            await _project(drive, RunUpdate(status=RunStatus.QUEUED, last_seq=head, handed_over=True))
+
+
+async def _project_end(drive: Drive) -> None:
+    """The journal has the end, the last owner died before the record said so."""
+    state = drive.state
+    if state.ended is None:
+        return
+    drive.closing = True
+    error = state.end_error
+    reason = str(error["code"]) if error else (StopReason.ANSWERED if state.ended == "completed" else None)
+    update = RunUpdate(
+        status=RunStatus(state.ended),
+        reason=reason,
+        last_seq=state.head,
+        metrics=state.metrics,
+        error=error,
+        pending_approvals=(),
+        control_ack=state.run.control_seq,
+    )
+    await _project(drive, update)
+
+
+async def _project(drive: Drive, update: RunUpdate) -> None:
+    run = drive.state.run
+    await drive.services.store.update_run(
+        run.group_id,
+        run.id,
+        lambda record: control.project(record, update, epoch=run.epoch, at=utc_now()),
+    )

@@ -1,0 +1,123 @@
+"""Reads back from the store what the owner of a run must know. Decides nothing, runs nothing."""
+
+from collections.abc import Iterable
+
+from agio.domain import events as ev
+from agio.domain.approvals import Approval
+from agio.domain.journal import Entry, unfold
+from agio.domain.metrics import Usage
+from agio.domain.runs import Run
+from agio.engine.state import RunState
+from agio.storage.port import RunStore
+
+
+async def load_state(store: RunStore, run: Run) -> RunState:
+    """Return the state of a claimed run: its last checkpoint, and the journal after it."""
+    spec = await store.get_spec(run.group_id, run.id)
+    snapshot = await store.get_snapshot(run.group_id, run.agent_digest)
+    last = await store.last_checkpoint(run.group_id, run.id)
+    own = last if last is not None and last.attempt == run.attempt else None
+    entries = await _entries_after(store, run, last.seq if last else 0)
+    messages = await store.read_messages(run.group_id, run.branch_id)
+    approvals = await load_approvals(store, run)
+    state = RunState(
+        run=run,
+        spec=spec,
+        snapshot=snapshot,
+        messages=messages,
+        head=max([own.seq if own else 0, last.seq if last else 0, *(e.last_seq for e in entries)]),
+        step=own.step if own else run.base_step,
+        plan=own.plan if own else None,
+        planned_step=own.step if own else 0,
+        metrics=own.metrics if own else (last.metrics if last else run.metrics),
+        checkpoint=own,
+        parent_checkpoint_id=own.id if own else _origin(run),
+        needs_input=own is None,
+        tool_results=dict(spec.tool_results),
+        approvals=approvals,
+    )
+    _fold(state, entries, after=own.seq if own else 0)
+    if run.order is not None:
+        state.tool_results |= run.order.tool_results
+        state.retry_tools = frozenset(run.order.retry_tools)
+    return state
+
+
+async def load_approvals(store: RunStore, run: Run) -> dict[str, Approval]:
+    """Return the run's latest approvals by tool call id."""
+    if run.epoch <= 1 and not run.pending_approvals:
+        return {}
+    page = await store.list_approvals(run.group_id, run_id=run.id, limit=1000)
+    return {approval.tool_call_id: approval for approval in page.items}
+
+
+def _origin(run: Run) -> str | None:
+    if run.order is not None and run.order.kind == "restore":
+        return run.order.from_checkpoint_id
+    return run.parent.checkpoint_id if run.parent else None
+
+
+async def _entries_after(store: RunStore, run: Run, seq: int) -> list[Entry]:
+    entries: list[Entry] = []
+    while batch := await store.read_entries(run.group_id, run.id, after=seq):
+        entries.extend(batch)
+        seq = batch[-1].last_seq
+    return entries
+
+
+def _fold(state: RunState, entries: Iterable[Entry], *, after: int) -> None:
+    """Let the journal after the checkpoint tell of the step that was under way."""
+    for entry in entries:
+        if entry.attempt != state.run.attempt:
+            continue
+        for seq, event in unfold(entry):
+            if seq > after:
+                _fold_one(state, event)
+
+
+def _fold_one(state: RunState, event: ev.Event) -> None:
+    match event:
+        case ev.StepStarted():
+            state.step, state.in_step = event.step, True
+        case ev.Deltas() | ev.ContentReset() | ev.MessageCompleted():
+            _fold_text(state, event)
+        case ev.PlanUpdated():
+            state.plan, state.planned_step = event.plan, event.step
+        case ev.ToolCallStarted() | ev.ToolCallFailed():
+            _fold_call(state, event)
+        case ev.ApprovalResolved():
+            state.acknowledged.add(event.approval_id)
+        case ev.RunCompleted() | ev.RunFailed() | ev.RunCancelled():
+            _fold_end(state, event)
+
+
+def _fold_text(state: RunState, event: ev.Deltas | ev.ContentReset | ev.MessageCompleted) -> None:
+    if isinstance(event, ev.Deltas):
+        if event.message_id != state.partial_message_id:
+            state.partial_message_id, state.partial_text = event.message_id, ""
+        if event.of == "content":
+            state.partial_text += "".join(event.contents)
+        return
+    state.partial_message_id, state.partial_text = None, ""
+    if isinstance(event, ev.MessageCompleted):
+        state.step_usage = state.step_usage.plus(event.usage or Usage())
+
+
+def _fold_call(state: RunState, event: ev.ToolCallStarted | ev.ToolCallFailed) -> None:
+    if isinstance(event, ev.ToolCallStarted):
+        state.calls[event.tool_call_id] = "started"
+    elif event.error.get("code") == "outcome_unknown":
+        state.calls[event.tool_call_id] = "unknown"
+    else:
+        state.calls.pop(event.tool_call_id, None)
+
+
+def _fold_end(state: RunState, event: ev.RunCompleted | ev.RunFailed | ev.RunCancelled) -> None:
+    state.metrics = event.metrics
+    match event:
+        case ev.RunCompleted():
+            state.ended = "completed"
+        case ev.RunFailed():
+            state.ended, state.end_error = "failed", event.error
+        case ev.RunCancelled():
+            state.ended = "cancelled"

@@ -1,0 +1,172 @@
+"""Follows journals: what is stored first, then what is committed, each event once and in order.
+
+The one way to read a run, whatever the wire.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+
+from agio.domain.errors import NotFound
+from agio.domain.events import TERMINAL_EVENTS
+from agio.domain.journal import Entry
+from agio.domain.status import LIVE
+from agio.engine.caller import Caller
+from agio.engine.hub import Hub, Published, Subscription
+from agio.storage.port import RunFilter, Store
+
+PAGE = 500
+"""Entries read at a time."""
+NEWEST = 100
+"""How many of the newest runs a reader of many looks through for ones that it has not seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draining:
+    """Last item of a tail that ends because this process stops: read on elsewhere."""
+
+
+async def tail(
+    store: Store, hub: Hub, caller: Caller, run_id: str, *, after: int = 0, follow: bool = True
+) -> AsyncIterator[Published | Draining]:
+    """Yield the run's entries from the one with sequence number `after + 1` on.
+
+    Ends after the terminal entry of the run's present attempt. Entries do not overlap; the first one
+    may begin before `after + 1`.
+
+    Raises:
+        NotFound: no such run.
+    """
+    await store.get_run(caller.group_id, run_id)
+    with hub.subscribe([run_id]) as subscription:
+        cursor = after
+        while True:
+            last: Entry | None = None
+            while entries := await store.read_entries(caller.group_id, run_id, after=cursor, limit=PAGE):
+                for entry in entries:
+                    yield Published(entry)
+                last = entries[-1]
+                cursor = last.last_seq
+            hub.note_heads({run_id: cursor})
+            if not follow or await _is_over(store, caller, run_id, cursor, last):
+                return
+            async for item in _live(subscription, cursor):
+                yield item
+                if isinstance(item, Draining):
+                    return
+                cursor = item.entry.last_seq
+                if _ends(item.entry):
+                    break
+
+
+async def _live(subscription: Subscription, cursor: int) -> AsyncIterator[Published | Draining]:
+    """Yield what is published, until the store must be asked."""
+    while True:
+        if subscription.is_closing:
+            yield Draining()
+            return
+        batch = await subscription.take()
+        if batch is None:
+            return
+        for published in batch:
+            if published.entry.first_seq > cursor + 1:
+                return
+            if published.entry.last_seq > cursor:
+                yield published
+                cursor = published.entry.last_seq
+
+
+def _ends(entry: Entry) -> bool:
+    return isinstance(entry.events[-1], TERMINAL_EVENTS)
+
+
+async def _is_over(store: Store, caller: Caller, run_id: str, cursor: int, last: Entry | None) -> bool:
+    """Say whether nothing will follow: the journal ends, and no newer attempt was asked for."""
+    try:
+        run = await store.get_run(caller.group_id, run_id)
+    except NotFound:
+        return True
+    if last is None:
+        before = await store.read_entries(caller.group_id, run_id, after=cursor - 1, limit=1)
+        last = before[0] if before else None
+    return last is not None and _ends(last) and last.attempt >= run.attempt
+
+
+@dataclass(slots=True, kw_only=True)
+class Selection:
+    """Which runs a reader of many follows."""
+
+    run_ids: tuple[str, ...] = ()
+    session_id: str | None = None
+    everything: bool = False
+    cursors: dict[str, int] = field(default_factory=dict)
+    """Last sequence number that the reader has, by run id; those it does not name start at 0."""
+
+    @property
+    def is_open(self) -> bool:
+        """Runs may join it later."""
+        return self.everything or self.session_id is not None
+
+
+async def tail_many(
+    store: Store, hub: Hub, caller: Caller, selection: Selection
+) -> AsyncIterator[Published | Draining]:
+    """Yield the entries of several runs as they come, each run's in order; never ends by itself."""
+    group = caller.group_id if selection.is_open else None
+    cursors = dict(selection.cursors)
+    with hub.subscribe(selection.run_ids, group) as subscription:
+        for run_id in selection.run_ids:
+            await store.get_run(caller.group_id, run_id)
+            cursors.setdefault(run_id, 0)
+        while True:
+            await _join(store, caller, selection, cursors)
+            async for published in _catch_up(store, hub, caller, cursors):
+                yield published
+            async for item in _live_many(subscription, selection, cursors):
+                yield item
+                if isinstance(item, Draining):
+                    return
+
+
+async def _join(store: Store, caller: Caller, selection: Selection, cursors: dict[str, int]) -> None:
+    """Add the runs that the selection takes in and that are not followed yet."""
+    if not selection.is_open:
+        return
+    where = RunFilter(session_id=selection.session_id)
+    newest = await store.list_runs(caller.group_id, where, limit=NEWEST)
+    live = await store.list_runs(caller.group_id, replace(where, statuses=LIVE), limit=NEWEST)
+    for run in (*newest.items, *live.items):
+        cursors.setdefault(run.id, 0)
+
+
+async def _catch_up(store: Store, hub: Hub, caller: Caller, cursors: dict[str, int]) -> AsyncIterator[Published]:
+    heads = await store.heads(list(cursors))
+    for run_id, head in heads.items():
+        while cursors[run_id] < head:
+            entries = await store.read_entries(caller.group_id, run_id, after=cursors[run_id], limit=PAGE)
+            if not entries:
+                break
+            for entry in entries:
+                yield Published(entry)
+            cursors[run_id] = entries[-1].last_seq
+    hub.note_heads({run_id: cursors[run_id] for run_id in heads})
+
+
+async def _live_many(
+    subscription: Subscription, selection: Selection, cursors: dict[str, int]
+) -> AsyncIterator[Published | Draining]:
+    while True:
+        if subscription.is_closing:
+            yield Draining()
+            return
+        batch = await subscription.take()
+        if batch is None:
+            return
+        for published in batch:
+            entry = published.entry
+            cursor = cursors.get(entry.run_id)
+            if cursor is None or entry.first_seq > cursor + 1:
+                if selection.is_open or cursor is not None:
+                    return
+            elif entry.last_seq > cursor:
+                cursors[entry.run_id] = entry.last_seq
+                yield published

@@ -1,0 +1,227 @@
+"""The model's part of a step: ask, stream, retry."""
+
+import logging
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from agio.domain import events as ev
+from agio.domain.errors import ProviderError, ToolError
+from agio.domain.ids import new_id
+from agio.domain.journal import calls_as_wire
+from agio.domain.messages import Message, ToolCall
+from agio.domain.metrics import Usage
+from agio.engine.drive import Drive
+from agio.engine.token import Done, Stop
+from agio.providers.base import (
+    FinishPart,
+    ModelPart,
+    ModelRequest,
+    ReasoningPart,
+    TextPart,
+    ToolCallPart,
+    ToolSchema,
+    UsagePart,
+)
+
+log = logging.getLogger(__name__)
+
+PLAN_PROMPT = (
+    "Before you go on, write a short numbered plan for what is still to be done to answer the user. "
+    "Write the plan only."
+)
+FINAL_PROMPT = "The step limit is reached: no more tools. Give the best final answer you can from what is known."
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a model said so far, or in all."""
+
+    message_id: str = field(default_factory=new_id)
+    texts: list[str] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
+    calls: dict[int, ToolCall] = field(default_factory=dict)
+    usage: Usage = field(default_factory=Usage)
+    finish: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The answer's text."""
+        return "".join(self.texts)
+
+
+async def tool_schemas(drive: Drive) -> list[ToolSchema]:
+    """Return the agent's tools as the model is told of them; what is gone is left out."""
+    schemas = []
+    for name in drive.state.snapshot.tools:
+        try:
+            tool = await drive.services.toolbox.find(drive.state.run.group_id, name)
+        except ToolError as error:
+            drive.journal.emit(ev.Warned(code=error.code, message=str(error)))
+            continue
+        if tool is None:
+            text = f"the agent's tool {name!r} is not known here"
+            drive.journal.emit(ev.Warned(code="unknown_tool", message=text))
+        else:
+            schemas.append(ToolSchema(name=tool.name, description=tool.description, parameters=tool.parameters))
+    return schemas
+
+
+def build_request(drive: Drive, tools: Sequence[ToolSchema], *, extra: str | None = None) -> ModelRequest:
+    """Return the model call for the present state; `extra` is one more instruction at the end."""
+    snapshot, state = drive.state.snapshot, drive.state
+    system = snapshot.system_prompt or ""
+    if state.plan:
+        system = f"{system}\n\nYour plan:\n{state.plan}".strip()
+    messages = list(state.messages)
+    if system:
+        messages.insert(0, Message(id="system", role="system", content=system))
+    if extra:
+        messages.append(Message(id="instruction", role="user", content=extra))
+    return ModelRequest(
+        model=snapshot.model,
+        messages=messages,
+        tools=tools,
+        temperature=snapshot.temperature,
+        max_tokens=snapshot.max_tokens,
+        params=snapshot.params,
+    )
+
+
+async def think(drive: Drive, request: ModelRequest, *, show: bool = True) -> Answer | Stop:
+    """Ask the model until it answers; return the answer, or why the run must stop.
+
+    Retryable failures are repeated with growing waits, each told by a `warning`. On a stop the
+    state holds what was shown so far (`partial_text`).
+
+    Raises:
+        ProviderError: it failed for good.
+    """
+    settings = drive.services.settings
+    for attempt in range(1, settings.provider_attempts + 1):
+        answer = Answer()
+        try:
+            outcome = await drive.token.guard(_stream(drive, request, answer, show=show))
+        except ProviderError as error:
+            reset_partial(drive)
+            if not error.retryable or attempt == settings.provider_attempts:
+                raise
+            stop = await _back_off(drive, error, attempt)
+            if stop is not None:
+                return stop
+            continue
+        drive.state.step_usage = drive.state.step_usage.plus(answer.usage)
+        if isinstance(outcome, Done):
+            drive.state.partial_message_id, drive.state.partial_text = None, ""
+            return answer
+        drive.state.partial_text = answer.text if show else ""
+        return outcome
+    raise AssertionError("unreachable")
+
+
+def reset_partial(drive: Drive) -> None:
+    """Take back what was shown of a message that will not be completed."""
+    if drive.state.partial_message_id is not None:
+        drive.journal.emit(ev.ContentReset(message_id=drive.state.partial_message_id))
+    drive.state.partial_message_id, drive.state.partial_text = None, ""
+
+
+async def _back_off(drive: Drive, error: ProviderError, attempt: int) -> Stop | None:
+    settings = drive.services.settings
+    wait_s = min(settings.retry_base_s * 2 ** (attempt - 1), settings.retry_cap_s)
+    wait_s *= random.uniform(0.5, 1.0)  # noqa: S311 - jitter needs no secret
+    if error.retry_after_s is not None:
+        wait_s = min(max(wait_s, error.retry_after_s), settings.retry_cap_s)
+    text = f"{error}; trying again in {wait_s:.1f} s ({attempt} of {settings.provider_attempts - 1})"
+    drive.journal.emit(ev.Warned(code=error.code, message=text))
+    return await drive.token.sleep(wait_s)
+
+
+async def _stream(drive: Drive, request: ModelRequest, answer: Answer, *, show: bool) -> None:
+    provider = drive.services.providers.get(drive.state.snapshot.provider)
+    async with provider.stream(request) as batches:
+        async for batch in batches:
+            _take(drive, batch, answer, show=show)
+            if drive.journal.is_full:
+                await drive.journal.flush()
+    if answer.finish is None:
+        raise ProviderError(
+            "the model's stream ended before the answer did", code="provider_stream_broken", retryable=True
+        )
+
+
+def _take(drive: Drive, batch: Sequence[ModelPart], answer: Answer, *, show: bool) -> None:
+    texts: list[str] = []
+    for part in batch:
+        match part:
+            case TextPart():
+                texts.append(part.text)
+            case ReasoningPart():
+                answer.reasoning.append(part.text)
+                if show:
+                    _show(drive, answer, "reasoning", [part.text])
+            case ToolCallPart():
+                _take_call(answer, part)
+            case UsagePart():
+                answer.usage = part.usage
+            case FinishPart():
+                answer.finish = part.reason
+    if texts:
+        answer.texts.extend(texts)
+        if show:
+            _show(drive, answer, "content", texts)
+
+
+def _show(drive: Drive, answer: Answer, of: str, texts: list[str]) -> None:
+    if drive.state.partial_message_id is None:
+        drive.state.partial_message_id = answer.message_id
+        drive.note_first_token()
+    kind = "content" if of == "content" else "reasoning"
+    drive.journal.emit_deltas(kind, drive.state.step, answer.message_id, texts)  # type: ignore[arg-type]
+
+
+def _take_call(answer: Answer, part: ToolCallPart) -> None:
+    call = answer.calls.get(part.index) or ToolCall(id="", name="", arguments="")
+    answer.calls[part.index] = ToolCall(
+        id=part.id or call.id, name=call.name + (part.name or ""), arguments=call.arguments + part.arguments
+    )
+
+
+def record_answer(drive: Drive, answer: Answer, *, keep_calls: bool = True) -> Message:
+    """Put the model's answer on the branch and announce it."""
+    calls = _name_calls(drive, answer) if keep_calls else ()
+    message = Message(
+        id=answer.message_id,
+        role="assistant",
+        content=answer.text,
+        tool_calls=calls,
+        reasoning="".join(answer.reasoning) or None,
+    )
+    if answer.finish == "length":
+        drive.journal.emit(ev.Warned(code="answer_truncated", message="the answer was cut at max_tokens"))
+    elif answer.finish == "content_filter":
+        drive.journal.emit(ev.Warned(code="content_filter", message="the provider filtered the answer"))
+    drive.journal.emit(
+        ev.MessageCompleted(
+            step=drive.state.step,
+            message_id=message.id,
+            role="assistant",
+            content=message.content,
+            tool_calls=calls_as_wire(message),
+            usage=answer.usage,
+        )
+    )
+    drive.say(message)
+    return message
+
+
+def _name_calls(drive: Drive, answer: Answer) -> tuple[ToolCall, ...]:
+    """Give calls ids that are unique in the conversation: some models leave them out or repeat them."""
+    taken = {call.id for message in drive.state.messages for call in message.tool_calls}
+    named = []
+    for _, call in sorted(answer.calls.items()):
+        if not call.id or call.id in taken:
+            call = replace(call, id=f"call_{new_id()}")
+        taken.add(call.id)
+        named.append(call)
+    return tuple(named)

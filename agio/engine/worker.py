@@ -1,0 +1,285 @@
+"""The worker of a process: claims runs, drives them, hears commands, and hands over when it stops.
+
+Recovery only claims: a dead worker's run goes through the same door as any other.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Coroutine
+from typing import Any
+
+from agio.domain import control
+from agio.domain.errors import StoreUnavailable
+from agio.domain.ids import new_id
+from agio.domain.runs import Run
+from agio.engine.clock import utc_now
+from agio.engine.drive import Services
+from agio.engine.hub import Hub
+from agio.engine.journal import JournalWriter
+from agio.engine.loop import Claim, drive_run
+from agio.engine.settings import EngineSettings
+from agio.engine.token import ControlToken
+from agio.providers.base import Providers
+from agio.storage.port import Interest, Store, WorkerLimits
+from agio.tools.base import Toolbox
+
+log = logging.getLogger(__name__)
+
+RELOADS = 10
+"""How often an owner starts over when a last write of its predecessor came in between."""
+
+
+class Worker:
+    """One per process and start; its id is never used again."""
+
+    def __init__(self, store: Store, providers: Providers, toolbox: Toolbox, settings: EngineSettings) -> None:
+        self.id = new_id()
+        self.hub = Hub(settings.queue_entries)
+        self._store = store
+        self._settings = settings
+        self._writer = JournalWriter(store, self.hub)
+        self._services = Services(
+            store=store, providers=providers, toolbox=toolbox, settings=settings, worker_id=self.id
+        )
+        self._tokens: dict[str, ControlToken] = {}
+        self._drives: set[asyncio.Task[None]] = set()
+        self._loops: list[asyncio.Task[None]] = []
+        self._wake = asyncio.Event()
+        self._look = asyncio.Event()
+        self._interest = Interest()
+        self._draining = False
+        self._patience_until = 0.0
+        self.hub.on_first_reader = self._look.set
+
+    # -- life
+
+    async def start(self) -> None:
+        """Begin to beat, to listen and to claim."""
+        await self._store.beat(self.id, {"host": socket.gethostname(), "pid": str(os.getpid())})
+        self._writer.start()
+        for name, loop in (
+            ("beat", self._beat_loop()),
+            ("claim", self._claim_loop()),
+            ("hints", self._hint_loop()),
+            ("watch", self._watch_loop()),
+        ):
+            self._loops.append(asyncio.create_task(self._forever(loop), name=f"worker-{name}"))
+
+    async def stop(self) -> None:
+        """Claim no more, let steps finish within the drain time, hand the rest over, then retire."""
+        await self.drain()
+        for task in self._loops:
+            task.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        await self._writer.stop()
+        try:
+            await self._store.retire(self.id)
+        except StoreUnavailable as error:
+            log.warning("could not retire; the lease will run out", extra={"error": str(error)})
+
+    async def drain(self) -> None:
+        """Hand over every run; return when none is owned any more, or the drain time is over."""
+        if not self._draining:
+            log.info("draining", extra={"worker_id": self.id, "runs": len(self._tokens)})
+        self._draining = True
+        self.hub.drain()
+        for now, wait_s in ((False, self._settings.drain_s), (True, 5.0)):
+            for token in list(self._tokens.values()):
+                token.drain(now=now)
+            if self._drives:
+                await asyncio.wait(self._drives, timeout=wait_s)
+
+    @property
+    def is_draining(self) -> bool:
+        """It claims no more."""
+        return self._draining
+
+    @property
+    def run_count(self) -> int:
+        """How many runs it owns."""
+        return len(self._tokens)
+
+    async def _forever(self, loop: Coroutine[Any, Any, None]) -> None:
+        try:
+            await loop
+        except Exception:
+            log.exception("a worker loop ended; this process can serve no runs", extra={"worker_id": self.id})
+            raise
+
+    # -- hearing
+
+    def notify(self, run: Run) -> None:
+        """Take note of a record that this process just wrote."""
+        token = self._tokens.get(run.id)
+        if token is not None:
+            token.observe(run)
+        elif run.is_ready:
+            self._wake.set()
+
+    def wake(self) -> None:
+        """Look for runs to claim now."""
+        self._wake.set()
+
+    async def _hint_loop(self) -> None:
+        async for changed in self._store.hints(self._interest):
+            if changed is None or any(run_id in self._tokens for run_id in changed):
+                await self._try(self._hear_commands())
+            self._wake.set()
+            self._look.set()
+            self.hub.poke_groups()
+
+    async def _hear_commands(self) -> None:
+        if not self._tokens:
+            return
+        for run in await self._store.commands(self.id):
+            token = self._tokens.get(run.id)
+            if token is not None:
+                token.observe(run)
+
+    async def _watch_loop(self) -> None:
+        """Wake the readers of runs that other processes own: on hints, and by polling behind them."""
+        hinted = self._store.hint_source != "none"
+        interval = self._settings.scan_s if hinted else self._settings.poll_s
+        while True:
+            await self._wait(self._look, interval)
+            remote = [run_id for run_id in self.hub.watched if run_id not in self._tokens]
+            self._interest.reads_remote = bool(remote) or self.hub.has_group_readers
+            self._interest.owns_runs = bool(self._tokens)
+            if remote:
+                await self._try(self._look_at(remote))
+            if not hinted and self._tokens:
+                await self._try(self._hear_commands())
+            if not hinted:
+                self.hub.poke_groups()
+
+    async def _look_at(self, remote: list[str]) -> None:
+        self.hub.note_heads(await self._store.heads(remote))
+
+    async def _beat_loop(self) -> None:
+        sweep_left_s = self._settings.sweep_s
+        while True:
+            await asyncio.sleep(self._settings.beat_s)
+            await self._try(self._beat())
+            sweep_left_s -= self._settings.beat_s
+            if sweep_left_s <= 0:
+                sweep_left_s = self._settings.sweep_s
+                await self._try(self._store.sweep())
+
+    async def _beat(self) -> None:
+        await self._store.beat(self.id, {"host": socket.gethostname(), "pid": str(os.getpid())})
+        await self._hear_commands()
+
+    async def _try(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it; when the store is away, be patient: others could not beat either."""
+        try:
+            await work
+        except StoreUnavailable as error:
+            now = asyncio.get_running_loop().time()
+            if now > self._patience_until:
+                log.warning("store away", extra={"worker_id": self.id, "error": str(error)})
+            self._patience_until = now + self._settings.lease_s
+            await asyncio.sleep(0.2)
+
+    async def _wait(self, event: asyncio.Event, timeout_s: float) -> None:
+        try:
+            await asyncio.wait_for(event.wait(), timeout_s)
+        except TimeoutError:
+            return
+        event.clear()
+
+    # -- claiming
+
+    async def _claim_loop(self) -> None:
+        next_scan = 0.0
+        while True:
+            await self._wait(self._wake, self._settings.scan_s)
+            self._wake.clear()
+            if self._draining:
+                continue
+            await self._try(self._claim_ready())
+            now = asyncio.get_running_loop().time()
+            if now >= next_scan:
+                next_scan = now + self._settings.scan_s
+                if now >= self._patience_until:
+                    await self._try(self._claim_abandoned())
+                    await self._try(self._adopt())
+
+    async def _claim_ready(self) -> None:
+        limits = WorkerLimits(runs_per_group=self._settings.runs_per_group)
+        while not self._draining:
+            if self.run_count >= self._settings.runs_per_worker:
+                limits = WorkerLimits(runs_per_group=0)
+            run = await self._store.claim_ready(self.id, limits)
+            if run is None:
+                return
+            self._take(Claim(run=run, abandoned=False))
+
+    async def _claim_abandoned(self) -> None:
+        while not self._draining and self.run_count < self._settings.runs_per_worker:
+            run = await self._store.claim_abandoned(self.id, self._settings.lease_s)
+            if run is None:
+                return
+            log.warning(
+                "took over a run",
+                extra={"run_id": run.id, "epoch": run.epoch, "claims": run.claims, "worker_id": self.id},
+            )
+            self._take(Claim(run=run, abandoned=True))
+
+    async def _adopt(self) -> None:
+        """Take up runs that are ours by the record though nobody here drives them.
+
+        A claim whose answer was lost, or a drive that broke, leaves such. No claim is under way now.
+        """
+        if self._draining:
+            return
+        for run in await self._store.owned(self.id):
+            if run.id in self._tokens:
+                continue
+            fresh = await self._store.update_run(
+                run.group_id,
+                run.id,
+                lambda record: control.take_over(record, self.id, living=(), at=utc_now()) or record,
+            )
+            if fresh.owner == self.id and run.id not in self._tokens:
+                self._take(Claim(run=fresh, abandoned=True))
+
+    def _take(self, claim: Claim) -> None:
+        token = ControlToken(claim.run)
+        self._tokens[claim.run.id] = token
+        self._interest.owns_runs = True
+        task = asyncio.create_task(self._drive(claim, token), name=f"run-{claim.run.id}")
+        self._drives.add(task)
+        task.add_done_callback(self._drives.discard)
+
+    async def _drive(self, claim: Claim, token: ControlToken) -> None:
+        run = claim.run
+        try:
+            for _ in range(RELOADS):
+                outcome = await self._drive_once(claim, token)
+                if outcome == "let go":
+                    break
+                current = await self._store.get_run(run.group_id, run.id)
+                if (current.owner, current.epoch) != (self.id, run.epoch):
+                    log.warning("lost a run", extra={"run_id": run.id, "epoch": run.epoch})
+                    break
+                token = self._tokens[run.id] = ControlToken(current)
+                claim = Claim(run=current, abandoned=claim.abandoned)
+        except Exception:
+            log.exception("a run was dropped; its lease will run out", extra={"run_id": run.id})
+        finally:
+            self._tokens.pop(run.id, None)
+            self._interest.owns_runs = bool(self._tokens)
+            self._look.set()
+            self._wake.set()
+
+    async def _drive_once(self, claim: Claim, token: ControlToken) -> str:
+        wait_s = 0.1
+        while True:
+            try:
+                return await drive_run(self._services, self._writer, claim, token)
+            except StoreUnavailable as error:
+                log.warning("store away, run waits", extra={"run_id": claim.run.id, "error": str(error)})
+                await asyncio.sleep(wait_s)
+                wait_s = min(wait_s * 2, 2.0)

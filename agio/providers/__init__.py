@@ -1,0 +1,1 @@
+"""Model endpoints: one port, an OpenAI-compatible client, presets as data, an offline demo."""

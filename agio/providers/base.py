@@ -1,0 +1,122 @@
+"""The port between the engine and a model's endpoint."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
+
+from agio.domain.messages import Message
+from agio.domain.metrics import Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolSchema:
+    """A tool as the model is told of it."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+    """JSON Schema of the arguments object."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRequest:
+    """One model call."""
+
+    model: str
+    messages: Sequence[Message]
+    """The conversation; the system prompt, if any, comes first."""
+    tools: Sequence[ToolSchema] = ()
+    tool_choice: Literal["auto", "none"] = "auto"
+    temperature: float | None = None
+    max_tokens: int | None = None
+    params: dict[str, Any] = field(default_factory=dict)
+    """Further body fields, handed on as they are."""
+    api_key: str | None = field(default=None, repr=False)
+    """A caller's own key for this call; wins over the provider's. Never stored or logged."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """A piece of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningPart:
+    """A piece of the model's reasoning."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallPart:
+    """A piece of a tool call; pieces with one `index` belong together, their arguments concatenate."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UsagePart:
+    """What the call has cost so far; the last one counts."""
+
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class FinishPart:
+    """The model is done. `length` means that `max_tokens` cut the answer."""
+
+    reason: str
+    """`stop`, `tool_calls`, `length`, `content_filter`, …"""
+
+
+ModelPart: TypeAlias = TextPart | ReasoningPart | ToolCallPart | UsagePart | FinishPart
+
+
+class Provider(Protocol):
+    """An endpoint that models are called at. One instance serves all runs of a process."""
+
+    name: str
+    """As agents name it: `openai`, `demo`, …"""
+    is_demo: bool
+    """True when it is no real model; whoever shows its answers says so."""
+
+    def stream(self, request: ModelRequest) -> AbstractAsyncContextManager[AsyncIterator[Sequence[ModelPart]]]:
+        """Call the model and stream its answer.
+
+        The iterator yields batches: all parts that arrived with one network read, in order.
+        Leaving the context, by cancellation too, closes the connection to the endpoint at once.
+        A stream that ends without a `FinishPart` was cut off; the caller treats it as a failure.
+        No retries: the engine does them, visibly.
+
+        Raises:
+            ProviderError: on entering or while iterating; `retryable` says whether a new call may
+                help, the message never holds a key.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class Providers(Protocol):
+    """Finds providers by name."""
+
+    def get(self, name: str) -> Provider:
+        """Return the provider.
+
+        Raises:
+            ProviderError: code `provider_not_configured` when there is none of that name, or its
+                key is missing.
+        """
+        ...
+
+    def knows(self, name: str) -> bool:
+        """Say whether there is a provider of that name, configured or not."""
+        ...

@@ -1,0 +1,1 @@
+"""The durable store: a port, and two adapters that nothing but the composition root names."""

