@@ -50,18 +50,21 @@ class Segment:
     """None: to the branch's head."""
 
 
-def lineage_segments(lineage: Sequence[Branch], end: int | None = None) -> list[Segment]:
+def lineage_segments(lineage: Sequence[Branch], end: int | None = None, *, start: int = 0) -> list[Segment]:
     """Return where the messages of a branch are stored, oldest first.
 
     Args:
         lineage: the branch, its parent, its grandparent, … up to the root.
         end: only messages before this position; None: all.
+        start: only messages from this position on.
     """
     segments: list[Segment] = []
     limit = end
     for branch in lineage:
         if limit is None or limit > branch.fork_position:
-            segments.append(Segment(branch_id=branch.id, start=branch.fork_position, end=limit))
+            begin = max(branch.fork_position, start)
+            if limit is None or begin < limit:
+                segments.append(Segment(branch_id=branch.id, start=begin, end=limit))
             limit = branch.fork_position
     return list(reversed(segments))
 

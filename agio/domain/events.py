@@ -306,6 +306,9 @@ TERMINAL_EVENTS = (RunCompleted, RunFailed, RunCancelled)
 """Exactly one per attempt, and nothing of the attempt after it."""
 
 
+RESTING_EVENTS = (RunPaused, RunWaiting, RunInterrupted)
+"""The run rests after it."""
+
 _FIELDS = {cls: tuple(f.name for f in fields(cls)) for cls in EVENT_TYPES.values()}
 
 

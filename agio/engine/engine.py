@@ -1,6 +1,6 @@
 """The engine of one process: the use cases over one store, and the worker."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 
 from agio.domain.agents import Agent
 from agio.domain.errors import NotFound
@@ -10,9 +10,11 @@ from agio.engine.commands import Commands
 from agio.engine.continuing import Continuing
 from agio.engine.hub import Published
 from agio.engine.reading import Reading
+from agio.engine.sessions import Sessions
 from agio.engine.settings import EngineSettings
 from agio.engine.starting import Starting
 from agio.engine.tail import Draining, Selection, tail, tail_many
+from agio.engine.tools import Tools
 from agio.engine.worker import Worker
 from agio.providers.base import Providers
 from agio.storage.port import Store
@@ -40,14 +42,16 @@ class Engine:
         self.continuing = Continuing(store, self.agents, self.worker.notify)
         self.commands = Commands(store, self.worker.notify)
         self.reading = Reading(store, toolbox)
+        self.sessions = Sessions(store, self.commands, self.reading, self.worker.hub)
+        self.tools = Tools(store, toolbox)
 
     def tail(
         self, caller: Caller, run_id: str, *, after: int = 0, follow: bool = True
-    ) -> AsyncIterator[Published | Draining]:
+    ) -> AsyncGenerator[Published | Draining, None]:
         """Follow one run; see `engine.tail.tail`."""
         return tail(self.store, self.worker.hub, caller, run_id, after=after, follow=follow)
 
-    def tail_many(self, caller: Caller, selection: Selection) -> AsyncIterator[Published | Draining]:
+    def tail_many(self, caller: Caller, selection: Selection) -> AsyncGenerator[Published | Draining, None]:
         """Follow several runs; see `engine.tail.tail_many`."""
         return tail_many(self.store, self.worker.hub, caller, selection)
 

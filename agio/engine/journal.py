@@ -20,6 +20,7 @@ from agio.domain.messages import Message
 from agio.domain.runs import Run, RunUpdate
 from agio.engine.clock import utc_now
 from agio.engine.hub import Hub
+from agio.engine.tasks import end
 from agio.storage.port import Append, AppendResult, RunStore
 
 log = logging.getLogger(__name__)
@@ -234,8 +235,7 @@ class JournalWriter:
         self._stopping = True
         self._wake.set()
         await asyncio.wait([self._task], timeout=timeout_s)
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await end([self._task])
 
     def mark(self, journal: RunJournal) -> None:
         """Note that a journal has something to append."""

@@ -3,7 +3,7 @@
 The one way to read a run, whatever the wire.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field, replace
 
 from agio.domain.errors import NotFound
@@ -27,7 +27,7 @@ class Draining:
 
 async def tail(
     store: Store, hub: Hub, caller: Caller, run_id: str, *, after: int = 0, follow: bool = True
-) -> AsyncIterator[Published | Draining]:
+) -> AsyncGenerator[Published | Draining, None]:
     """Yield the run's entries from the one with sequence number `after + 1` on.
 
     Ends after the terminal entry of the run's present attempt. Entries do not overlap; the first one
@@ -58,7 +58,7 @@ async def tail(
                     break
 
 
-async def _live(subscription: Subscription, cursor: int) -> AsyncIterator[Published | Draining]:
+async def _live(subscription: Subscription, cursor: int) -> AsyncGenerator[Published | Draining, None]:
     """Yield what is published, until the store must be asked."""
     while True:
         if subscription.is_closing:
@@ -109,7 +109,7 @@ class Selection:
 
 async def tail_many(
     store: Store, hub: Hub, caller: Caller, selection: Selection
-) -> AsyncIterator[Published | Draining]:
+) -> AsyncGenerator[Published | Draining, None]:
     """Yield the entries of several runs as they come, each run's in order; never ends by itself."""
     group = caller.group_id if selection.is_open else None
     cursors = dict(selection.cursors)
@@ -138,7 +138,7 @@ async def _join(store: Store, caller: Caller, selection: Selection, cursors: dic
         cursors.setdefault(run.id, 0)
 
 
-async def _catch_up(store: Store, hub: Hub, caller: Caller, cursors: dict[str, int]) -> AsyncIterator[Published]:
+async def _catch_up(store: Store, hub: Hub, caller: Caller, cursors: dict[str, int]) -> AsyncGenerator[Published, None]:
     heads = await store.heads(list(cursors))
     for run_id, head in heads.items():
         while cursors[run_id] < head:
@@ -153,7 +153,7 @@ async def _catch_up(store: Store, hub: Hub, caller: Caller, cursors: dict[str, i
 
 async def _live_many(
     subscription: Subscription, selection: Selection, cursors: dict[str, int]
-) -> AsyncIterator[Published | Draining]:
+) -> AsyncGenerator[Published | Draining, None]:
     while True:
         if subscription.is_closing:
             yield Draining()

@@ -17,6 +17,8 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
+ONCE_MORE_S = 1.0
+"""A cancellation that had no effect for so long is repeated: it may have been swallowed."""
 STUBBORN_S = 5.0
 """How long cancelled work may take to end before the run goes on without it."""
 
@@ -115,9 +117,10 @@ class ControlToken:
             await asyncio.gather(task, return_exceptions=True)
             raise
         urgent = self.urgent
-        if not task.done():
-            task.cancel()
-            await asyncio.wait({task}, timeout=STUBBORN_S)
+        for patience_s in (ONCE_MORE_S, STUBBORN_S):
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task}, timeout=patience_s)
         if not task.done():
             log.error("work ignores its cancellation; it is left behind", extra={"run_id": self.run.id})
             return urgent or Stop.LOST
@@ -134,7 +137,8 @@ class ControlToken:
                 return None
             self._changed.clear()
             try:
-                await asyncio.wait_for(self._changed.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._changed.wait()
             except TimeoutError:
                 return None
         return self.stop

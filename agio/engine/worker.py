@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 from collections.abc import Coroutine
+from contextlib import aclosing
 from typing import Any
 
 from agio.domain import control
@@ -20,6 +21,7 @@ from agio.engine.hub import Hub
 from agio.engine.journal import JournalWriter
 from agio.engine.loop import Claim, drive_run
 from agio.engine.settings import EngineSettings
+from agio.engine.tasks import end
 from agio.engine.token import ControlToken
 from agio.providers.base import Providers
 from agio.storage.port import Interest, Store, WorkerLimits
@@ -70,9 +72,7 @@ class Worker:
     async def stop(self) -> None:
         """Claim no more, let steps finish within the drain time, hand the rest over, then retire."""
         await self.drain()
-        for task in self._loops:
-            task.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        await end(self._loops)
         await self._writer.stop()
         try:
             await self._store.retire(self.id)
@@ -123,12 +123,13 @@ class Worker:
         self._wake.set()
 
     async def _hint_loop(self) -> None:
-        async for changed in self._store.hints(self._interest):
-            if changed is None or any(run_id in self._tokens for run_id in changed):
-                await self._try(self._hear_commands())
-            self._wake.set()
-            self._look.set()
-            self.hub.poke_groups()
+        async with aclosing(self._store.hints(self._interest)) as hints:
+            async for changed in hints:
+                if changed is None or any(run_id in self._tokens for run_id in changed):
+                    await self._try(self._hear_commands())
+                self._wake.set()
+                self._look.set()
+                self.hub.poke_groups()
 
     async def _hear_commands(self) -> None:
         if not self._tokens:
@@ -181,10 +182,15 @@ class Worker:
                 log.warning("store away", extra={"worker_id": self.id, "error": str(error)})
             self._patience_until = now + self._settings.lease_s
             await asyncio.sleep(0.2)
+        except Exception:
+            log.exception("a worker's duty failed; it goes on", extra={"worker_id": self.id})
+            await asyncio.sleep(0.2)
 
     async def _wait(self, event: asyncio.Event, timeout_s: float) -> None:
+        # Not wait_for: in Python 3.11 it swallows a cancellation that comes with the event.
         try:
-            await asyncio.wait_for(event.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await event.wait()
         except TimeoutError:
             return
         event.clear()

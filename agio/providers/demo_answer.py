@@ -23,8 +23,8 @@ _PLAN = re.compile(r"\bplan\b", re.IGNORECASE)
 _ASKS_FOR_PLAN = re.compile(
     r"\b(?:make|write|give|draw up|create|produce|propose|revise|update|return)\b[^.]{0,60}\bplan\b", re.IGNORECASE
 )
-_COUNT = re.compile(r"\bcount(?:ing)?\b\D{0,20}(\d+)", re.IGNORECASE)
-_SLOWLY = re.compile(r"\bslow(?:ly)?\b", re.IGNORECASE)
+_COUNT = re.compile(r"\bcount(?:ing)?\b(?:[^.?!]{0,40}?\bto|\D{0,20}?)\s+(\d+)", re.IGNORECASE)
+_SLOWLY = re.compile(r"\bslowly\b", re.IGNORECASE)
 _LONG = re.compile(r"\blong (?:answer|text|story|reply)\b|\bessay\b|\bin detail\b", re.IGNORECASE)
 
 

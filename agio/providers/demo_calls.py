@@ -24,7 +24,9 @@ _TIME = re.compile(
     re.IGNORECASE,
 )
 _GUARDED = re.compile(
-    r"\b(?:send|e-?mail|mail|message|notify|delete|remove|approve|approval|refund|pay|deploy)\b", re.IGNORECASE
+    r"\b(?:send|e-?mail|notify|delete|remove|approve|approval|refund|pay|deploy)\b"
+    r"|\b(?:mail|message)\s+(?:to|him|her|them|the|my)\b",
+    re.IGNORECASE,
 )
 _SEARCH = re.compile(r"\b(?:search|look up|google|find out)\b(?: (?:for|the web for|about))?\s*(.*)", re.IGNORECASE)
 _IN_TURN = re.compile(r"\bthen\b|\bafter that\b|\bone after (?:the other|another)\b|\bin turn\b", re.IGNORECASE)
@@ -48,7 +50,7 @@ def wanted_calls(text: str, tools: Sequence[ToolSchema], round_number: int) -> l
             index,
             f"call_demo_{round_number}_{index}",
             tool.name,
-            json.dumps(fill_schema(tool.parameters, text, arguments), ensure_ascii=False),
+            _arguments(tool, text, arguments),
         )
         for index, (_, tool, arguments) in enumerate(wishes)
     ]
@@ -63,6 +65,11 @@ def find_expressions(text: str) -> list[tuple[int, str]]:
     if not found and (asked := _CALCULATE.search(plain)):
         found = [(asked.start(), _balanced(asked[1].strip(" .")))]
     return [(at, expression) for at, expression in found if expression]
+
+
+def _arguments(tool: ToolSchema, text: str, known: Mapping[str, Any]) -> str:
+    schema = {**tool.parameters, "type": "object"}
+    return json.dumps(fill_schema(schema, text, known), ensure_ascii=False)
 
 
 def _wishes(text: str, tools: Mapping[str, ToolSchema]) -> list[Wish]:

@@ -12,7 +12,7 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
 import httpx2
-from openai import AsyncOpenAI, DefaultAioHttpClient, Omit, Timeout
+from openai import AsyncOpenAI, Omit, Timeout
 
 from agio.domain.errors import ProviderError
 from agio.providers.base import ModelPart, ModelRequest
@@ -21,11 +21,7 @@ from agio.providers.failures import ENDPOINT_FAILURES, Endpoint
 from agio.providers.presets import Quirks
 from agio.providers.request_body import encode_request
 from agio.providers.stream_lines import DataLines, LineTooLong
-
-_MAX_CONNECTIONS = 10_000
-"""aiohttp's own default of 100 would make the 101st stream wait for another one to end."""
-
-_KEEPALIVE_S = 30.0
+from agio.providers.transport import AiohttpTransport
 
 _DRAIN_S = 0.05
 """How long to wait for the end of a body after `[DONE]`; only then can the connection be kept."""
@@ -63,7 +59,11 @@ class OpenAICompatibleProvider:
             quirks: how the endpoint departs from the others.
             connect_timeout_s: for the name look-up and the connection.
             read_timeout_s: longest silence, before the headers and between bytes.
+
+        Raises:
+            ProviderError: code `provider_not_configured`, when the base URL is none.
         """
+        _check_url(name, base_url)
         self.name = name
         self.base_url = base_url.rstrip("/")
         self._key = key
@@ -87,8 +87,6 @@ class OpenAICompatibleProvider:
             async with aclosing(_batches(response, endpoint)) as batches:
                 yield batches
         finally:
-            # Not read to its end, aiohttp closes the connection in this very call; nothing is
-            # awaited before, so a second cancellation cannot prevent it.
             await response.aclose()
 
     async def close(self) -> None:
@@ -138,7 +136,6 @@ class OpenAICompatibleProvider:
         raise failure
 
     def _make_client(self) -> AsyncOpenAI:
-        limits = httpx2.Limits(max_connections=_MAX_CONNECTIONS, keepalive_expiry=_KEEPALIVE_S)
         return AsyncOpenAI(
             base_url=self.base_url,
             # Never sent: every request brings its own header. None would make the client look
@@ -146,7 +143,9 @@ class OpenAICompatibleProvider:
             api_key="unused",
             max_retries=0,
             timeout=self._timeout,
-            http_client=DefaultAioHttpClient(limits=limits, timeout=self._timeout),
+            http_client=httpx2.AsyncClient(
+                transport=AiohttpTransport(self.base_url), timeout=self._timeout, follow_redirects=True
+            ),
         )
 
 
@@ -154,6 +153,16 @@ def is_openai(base_url: str) -> bool:
     """Say whether the endpoint is OpenAI's own, or Azure's of it."""
     host = urlsplit(base_url).hostname or ""
     return host == "openai.com" or host.endswith((".openai.com", ".openai.azure.com"))
+
+
+def _check_url(name: str, base_url: str) -> None:
+    try:
+        parts = urlsplit(base_url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ProviderError(f"{name}: {base_url!r} is not an http(s) base URL", code="provider_not_configured")
 
 
 async def _batches(response: httpx2.Response, endpoint: Endpoint) -> AsyncGenerator[Sequence[ModelPart], None]:

@@ -6,7 +6,7 @@ may raise `StoreUnavailable`; a write that raised it may or may not have happene
 repeat as it is.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
@@ -315,7 +315,7 @@ class Leases(Protocol):
         """Return the journals' last sequence numbers by run id, of any group."""
         ...
 
-    def hints(self, interest: Interest) -> AsyncIterator[frozenset[str] | None]:
+    def hints(self, interest: Interest) -> AsyncGenerator[frozenset[str] | None, None]:
         """Yield the ids of runs that other processes may have changed; None: any.
 
         Hints only wake: they may be late, lost, doubled or wrong. Ends when there can be none

@@ -182,6 +182,8 @@ class _Stream:
         """Wait; return False when the client left meanwhile."""
         if seconds > 0:
             await asyncio.wait({self.gone}, timeout=seconds)
+        else:
+            await asyncio.sleep(0)  # writing alone never lets the disconnect be seen
         return not self.gone.done()
 
     async def run(self, behaviour: Behaviour, writes: tuple[bytes, ...]) -> None:
@@ -269,6 +271,11 @@ def _frame(delta: dict[str, Any], finish_reason: str | None = None, **more: Any)
     return b"data: " + text.encode() + b"\n\n"
 
 
+def _text_frames(words: list[str]) -> list[bytes]:
+    head, tail = _frame({"content": "@"}).split(b'"@"')
+    return [head + json.dumps(word, ensure_ascii=False).encode() + tail for word in words]
+
+
 def _tool_frames(behaviour: Behaviour) -> list[bytes]:
     text, half = behaviour.tool_arguments, len(behaviour.tool_arguments) // 2
     function = {"name": behaviour.tool_name, "arguments": ""}
@@ -286,7 +293,7 @@ def _writes(behaviour: Behaviour, calls_tool: bool) -> tuple[bytes, ...]:
     if behaviour.reasoning:
         frames += [_frame({"reasoning_content": f"{w} "}) for w in behaviour.reasoning.split(" ")]
     words = _words(behaviour)
-    frames += _tool_frames(behaviour) if calls_tool else [_frame({"content": word}) for word in words]
+    frames += _tool_frames(behaviour) if calls_tool else _text_frames(words)
     if behaviour.cut_after is not None:
         return _split(frames[: 1 + behaviour.cut_after], behaviour)
     frames.append(_frame({}, "tool_calls" if calls_tool else behaviour.finish_reason))
@@ -333,39 +340,37 @@ class RunningServer:
 def running_server(port: int = 0) -> Iterator[RunningServer]:
     """Run the server in a thread of this process; port 0 takes a free one."""
     app = FakeOpenAI()
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        listener.listen(1024)
-        server = uvicorn.Server(_config(app, 0))
+    with _listen(port) as listener:
+        server = uvicorn.Server(_config(app))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="fake-openai", daemon=True)
         thread.start()
         try:
-            yield RunningServer(app, f"http://127.0.0.1:{listener.getsockname()[1]}/v1")
+            yield RunningServer(app, _url(listener))
         finally:
             server.should_exit = True
             thread.join(timeout=10)
 
 
-def _config(app: FakeOpenAI, port: int) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        port=port,
-        lifespan="off",
-        access_log=False,
-        log_level="critical",
-        timeout_graceful_shutdown=0,
-    )
-
-
 def main() -> None:
     """Serve until interrupted."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--port", type=int, default=9001)
-    port = parser.parse_args().port
-    print(f"OpenAI-compatible fake on http://127.0.0.1:{port}/v1", flush=True)
-    with suppress(KeyboardInterrupt):
-        uvicorn.Server(_config(FakeOpenAI(), port)).run()
+    parser.add_argument("--port", type=int, default=9001, help="0: any that is free")
+    with _listen(parser.parse_args().port) as listener, suppress(KeyboardInterrupt):
+        print(f"OpenAI-compatible fake on {_url(listener)}", flush=True)
+        uvicorn.Server(_config(FakeOpenAI())).run(sockets=[listener])
+
+
+def _listen(port: int) -> socket.socket:
+    # Clients may connect from now on; they wait until the server accepts.
+    return socket.create_server(("127.0.0.1", port), backlog=1024)
+
+
+def _url(listener: socket.socket) -> str:
+    return f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+
+
+def _config(app: FakeOpenAI) -> uvicorn.Config:
+    return uvicorn.Config(app, lifespan="off", access_log=False, log_level="critical", timeout_graceful_shutdown=0)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,15 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
+_PRIVATE: tuple[Network, ...] = (
+    IPv4Network("10.0.0.0/8"),
+    IPv4Network("100.64.0.0/10"),  # shared by the customers of a provider (CGNAT)
+    IPv4Network("127.0.0.0/8"),
+    IPv4Network("172.16.0.0/12"),
+    IPv4Network("192.168.0.0/16"),
+    IPv6Network("::1/128"),
+    IPv6Network("fc00::/7"),
+)
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
 # https://www.iana.org/assignments/iana-ipv4-special-registry and its IPv6 counterpart; listed here is what
@@ -14,6 +23,7 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 _NOT_PUBLIC: tuple[Network, ...] = (
     IPv4Network("192.0.0.0/24"),  # protocol assignments
     IPv4Network("192.88.99.0/24"),  # 6to4 relays
+    IPv6Network("2002::/16"),  # 6to4, given up (RFC 7526); may lead to any IPv4 address
     IPv6Network("3fff::/20"),  # documentation
 )
 
@@ -53,12 +63,10 @@ class AddressPolicy:
         address = unwrap(address)
         if any(address in network for network in self.networks):
             return True
-        if self.allow_private and _is_own_network(address):
+        if self.allow_private and any(address in network for network in _PRIVATE):
             return True
         embedded = _embedded(address)
-        if embedded is not None:
-            return self.allows(host, embedded)
-        return is_public(address)
+        return is_public(address) and (embedded is None or self.allows(host, embedded))
 
 
 def unwrap(address: Address) -> Address:
@@ -78,20 +86,11 @@ def is_public(address: Address) -> bool:
 
 
 def _embedded(address: Address) -> IPv4Address | None:
-    """Return the IPv4 address that a gateway would take a 6to4, NAT64 or ISATAP address to."""
+    """Return the IPv4 address that a gateway would take a NAT64 or ISATAP address to."""
     if isinstance(address, IPv4Address):
         return None
-    if address.sixtofour is not None:
-        return address.sixtofour
     is_isatap = (int(address) >> 32) & 0xFCFF_FFFF == 0x5EFE
     return IPv4Address(int(address) & 0xFFFF_FFFF) if is_isatap or address in _NAT64 else None
-
-
-def _is_own_network(address: Address) -> bool:
-    """Tell what `allow_private` allows."""
-    if address.is_link_local or address.is_multicast or address.is_unspecified or address.is_reserved:
-        return address.is_loopback
-    return address.is_private or not address.is_global
 
 
 def _parse(text: str) -> Address | None:

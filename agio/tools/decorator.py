@@ -5,7 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Generic, ParamSpec, TypeVar, get_args, get_origin, get_type_hints, overload
+from types import UnionType
+from typing import Annotated, Any, Generic, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints, overload
 
 from pydantic import Field, PydanticUserError, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
@@ -235,9 +236,9 @@ def _read_hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
 
 def _is_context(hint: Any) -> bool:
     """Tell `ToolContext`, also as `Annotated` or optional."""
-    if get_origin(hint) is None:
-        return hint is ToolContext
-    return any(one is ToolContext for one in get_args(hint))
+    if get_origin(hint) in (Annotated, Union, UnionType):
+        return any(_is_context(one) for one in get_args(hint))
+    return hint is ToolContext
 
 
 def _read_input(parameter: inspect.Parameter, hint: Any, text: str | None, where: str) -> _Input:

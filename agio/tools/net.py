@@ -6,6 +6,7 @@ are not used: a proxy would resolve by itself.
 """
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
@@ -24,6 +25,7 @@ Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 _MAX_ADDRESSES = 4  # of one host that are tried
 _CONNECT_TIMEOUT_S = 10.0
+_HOST = re.compile(rb"[A-Za-z0-9._:-]+")
 _MAX_EXCERPT_CHARS = 1_000  # of a failed answer's text, shown to the model
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _KEPT_ACROSS_ORIGINS: Final = frozenset({"accept", "accept-language", "user-agent"})
@@ -177,7 +179,8 @@ class GuardedClient:
         host = url.raw_host.decode("ascii")
         try:
             port = url.port or (443 if url.scheme == "https" else 80)
-            addresses = [ip_address(text) for text in await self._resolve(host, port)]
+            found = [host] if _is_address(host) else await self._resolve(host, port)
+            addresses = [ip_address(text) for text in found]
         except (OSError, ValueError) as error:
             raise ToolError(f"The host {host!r} is not known.") from error
         if not addresses:
@@ -192,6 +195,14 @@ def _open_transport(ssl_context: ssl.SSLContext) -> httpx.AsyncBaseTransport:
     return httpx.AsyncHTTPTransport(verify=ssl_context, trust_env=False)
 
 
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def _check_url(text: str) -> httpx.URL:
     try:
         url = httpx.URL(text)
@@ -199,6 +210,8 @@ def _check_url(text: str) -> httpx.URL:
         raise ToolError("That is not a valid URL.", code="invalid_arguments") from error
     if url.scheme not in ("http", "https") or not url.raw_host:
         raise ToolError("A URL must start with http:// or https:// and a host.", code="invalid_arguments")
+    if not _HOST.fullmatch(url.raw_host):
+        raise ToolError("The host of the URL is not a name or an address.", code="invalid_arguments")
     if url.port is not None and not 0 < url.port < 65536:
         raise ToolError("A URL's port must be 1 to 65535.", code="invalid_arguments")
     if url.userinfo:
@@ -210,7 +223,8 @@ async def _exchange(
     transport: httpx.AsyncBaseTransport, request: WebRequest, url: httpx.URL, address: Address, max_bytes: int
 ) -> WebAnswer:
     """Ask the checked address, but by the name of the host: in `Host`, and in TLS for SNI and the certificate."""
-    headers = httpx.Headers({"User-Agent": "agio", "Accept": "*/*", **request.headers})
+    headers = httpx.Headers({"User-Agent": "agio", "Accept": "*/*"})
+    headers.update(dict(request.headers))
     headers["Host"] = url.netloc.decode("ascii")
     # Compressed, a few bytes could become gigabytes before they are counted.
     headers["Accept-Encoding"] = "identity"

@@ -132,19 +132,14 @@ def _split_pair(pair: str) -> tuple[str, str | None]:
 
 
 def _fill_segment(segment: str, arguments: Mapping[str, Any]) -> str:
-    names = _PLACEHOLDER.findall(segment)
-    if not names:
-        return segment
-    for name in names:
+    for name in _PLACEHOLDER.findall(segment):
+        whole = _PLACEHOLDER.sub(lambda match: to_text(arguments.get(match[1])), segment)
         text = to_text(arguments.get(name))
         # A server that decodes before it looks at dots and slashes would climb out of the path.
-        if not text or any(part in (".", "..") for part in re.split(r"[/\\]", text)):
+        if not text or any(part in (".", "..") for part in re.split(r"[/\\]", f"{text}/{whole}")):
             message = f"Argument {name!r} must be text that can stand in a path: not empty, no '.' or '..'."
             raise ToolError(message, code="invalid_arguments")
-    filled = _PLACEHOLDER.sub(lambda match: _encode(arguments.get(match[1])), segment)
-    if filled in (".", ".."):
-        raise ToolError(f"Argument {names[0]!r} would change the path.", code="invalid_arguments")
-    return filled
+    return _PLACEHOLDER.sub(lambda match: _encode(arguments.get(match[1])), segment)
 
 
 def _fill_pair(name: str, template: str | None, arguments: Mapping[str, Any]) -> Iterator[str]:

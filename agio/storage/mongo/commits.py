@@ -74,6 +74,15 @@ class Commits:
             await asyncio.wait(self._tasks)
 
 
+async def together(*works: Awaitable[Any]) -> list[Any]:
+    """Await all of them, return what they return; or raise the first error, with none left running behind."""
+    outcomes = await asyncio.gather(*works, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return outcomes
+
+
 def _report_orphan(task: asyncio.Task[Any]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         log.warning("write failed after its caller was cancelled", extra={"error": type(error).__name__})

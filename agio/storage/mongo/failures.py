@@ -56,7 +56,7 @@ def unusable_url(error: Exception, url: str) -> Invalid:
 
 def outside_name(error: Exception, secrets: Iterable[str]) -> AgioError:
     """Return the error of the domain that stands for `error`, without any of the secrets."""
-    text = " ".join(str(error).split())
+    text = " ".join(_text(error).split())
     for secret in secrets:
         text = text.replace(secret, "***")
     text = text[:_MESSAGE_LIMIT]
@@ -71,6 +71,14 @@ def outside_name(error: Exception, secrets: Iterable[str]) -> AgioError:
     if isinstance(error, ConfigurationError):
         return StoreUnavailable(f"MongoDB cannot be used as configured: {text}")
     return StoreUnavailable(f"MongoDB refused: {text}")
+
+
+def _text(error: Exception) -> str:
+    if not isinstance(error, BulkWriteError):
+        return str(error)
+    # Its own text quotes the documents.
+    items = [*error.details.get("writeErrors", ()), *error.details.get("writeConcernErrors", ())]
+    return "; ".join(str(item.get("errmsg")) for item in items)
 
 
 def secrets_of(url: str) -> tuple[str, ...]:

@@ -14,9 +14,7 @@ def database_path(url: str) -> Path:
         Unsupported: the URL names no file.
     """
     if not url.startswith(PREFIX):
-        raise Unsupported(
-            f"{url!r} does not name a SQLite file; write sqlite:///relative.db or sqlite:////absolute.db"
-        )
+        raise Unsupported(f"{url!r} does not name a SQLite file; write sqlite:///relative.db or sqlite:////absolute.db")
     name = url.removeprefix(PREFIX)
     if name in ("", ":memory:"):
         raise Unsupported(f"{url!r} names no file; a store in memory could not be shared or survive")

@@ -3,6 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -18,10 +19,10 @@ WAL_LIMIT_BYTES = 64 * 1024 * 1024
 """What stays of the log file after it was larger for a while."""
 
 
-def connect(path: Path, *, read_only: bool, busy_timeout_s: float = 0) -> Connection:
-    """Open a connection; any one thread at a time may use it.
+def connect(path: Path, *, read_only: bool, timeout_s: float) -> Connection:
+    """Open a connection; any one thread at a time may use it. Locks are waited for up to `timeout_s`.
 
-    Nothing but `Checkpoints` writes the log back: see there.
+    One that may write waits in `begin` only. Nothing but `LogKeeper` writes the log back: see there.
     """
     mode = "ro" if read_only else "rwc"
     connection = sqlite3.connect(
@@ -29,18 +30,25 @@ def connect(path: Path, *, read_only: bool, busy_timeout_s: float = 0) -> Connec
         uri=True,
         isolation_level=None,
         check_same_thread=False,
-        timeout=busy_timeout_s,
+        timeout=timeout_s,
         cached_statements=256,
     )
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA wal_autocheckpoint = 0")
-    connection.execute("PRAGMA temp_store = MEMORY")
-    connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
+    try:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
+        if not read_only:
+            connection.execute("PRAGMA busy_timeout = 0")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
 def begin(connection: Connection, timeout_s: float) -> None:
     """Begin a transaction that may write, when no other process is in one."""
+    roll_back(connection)
     patiently(lambda: connection.execute("BEGIN IMMEDIATE"), timeout_s)
 
 
@@ -57,6 +65,10 @@ def patiently(attempt: Callable[[], T], timeout_s: float) -> T:
 
 
 def roll_back(connection: Connection) -> None:
-    """End the transaction without its writes; nothing to do when SQLite has done so already."""
+    """End the transaction without its writes, unless SQLite has done so already.
+
+    Where that fails, the next `begin` tries once more.
+    """
     if connection.in_transaction:
-        connection.execute("ROLLBACK")
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")

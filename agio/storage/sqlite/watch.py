@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -37,16 +37,17 @@ class Watch:
     The writer's thread looks, so that the process's own writes do not count.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, writer: Connection) -> None:
         self._listeners: tuple[_Listener, ...] = ()  # replaced, never changed: two threads see it
-        self._version: int | None = None
+        self._version = _version(writer)
         self._looked_at = 0.0
         self._ended = False
 
-    async def listen(self, interest: Interest) -> AsyncIterator[None]:
+    async def listen(self, interest: Interest, wake_writer: Callable[[], None]) -> AsyncIterator[None]:
         """Yield after changes, until `end`; many changes at once count as one."""
         listener = _Listener(interest)
         self._listeners += (listener,)
+        wake_writer()
         try:
             while not self._ended:
                 await listener.woken.wait()
@@ -76,7 +77,7 @@ class Watch:
             return
         self._looked_at = now
         with suppress(sqlite3.Error):  # away for the moment: the next look finds what changed
-            (version,) = writer.execute("PRAGMA data_version").fetchone()
+            version = _version(writer)
             if version != self._version:
                 self._version = version
                 for listener in self._listeners:
@@ -85,3 +86,9 @@ class Watch:
     def _interval_s(self) -> float:
         eager = any(li.interest.owns_runs or li.interest.reads_remote for li in self._listeners)
         return EAGER_S if eager else CALM_S
+
+
+def _version(writer: Connection) -> int:
+    (version,) = writer.execute("PRAGMA data_version").fetchone()
+    number: int = version
+    return number

@@ -24,13 +24,11 @@ GROUP_LIMIT = 64
 class Writer:
     """Carries out jobs in the order they come in, each whole or not at all."""
 
-    def __init__(
-        self, path: Path, connection: Connection, keeper: LogKeeper, watch: Watch, timeout_s: float
-    ) -> None:
+    def __init__(self, path: Path, connection: Connection, keeper: LogKeeper, watch: Watch, timeout_s: float) -> None:
         self._path = path
         self._connection = connection
         self._keeper = keeper
-        self._watch = watch
+        self.watch = watch
         self._timeout_s = timeout_s
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
@@ -57,15 +55,13 @@ class Writer:
         self._thread.join()
 
     def _work(self) -> None:
-        while True:
+        while not (self._stopping.is_set() and self._queue.empty()):
             jobs = self._gather()
             if jobs:
                 deliver(self._commit(jobs))
                 if self._keeper.is_due(self._connection):
                     self._keeper.write_back(self._connection, self._timeout_s)
-            elif self._stopping.is_set():
-                break
-            self._watch.look(self._connection)
+            self.watch.look(self._connection)
         self._keeper.write_back(self._connection, timeout_s=1)
         self._keeper.close()
         self._connection.close()
@@ -73,14 +69,15 @@ class Writer:
     def _gather(self) -> list[Job]:
         """Wait for the first job, then take all that are there."""
         jobs: list[Job] = []
-        try:
-            job = self._queue.get(timeout=self._watch.pause_s())
-            while len(jobs) < GROUP_LIMIT:
-                if job is not None:
-                    jobs.append(job)
-                job = self._queue.get_nowait()
-        except queue.Empty:
-            pass
+        pause_s = self.watch.pause_s()
+        while len(jobs) < GROUP_LIMIT:
+            try:
+                job = self._queue.get_nowait() if jobs else self._queue.get(timeout=pause_s)
+            except queue.Empty:
+                break
+            if job is None:
+                break
+            jobs.append(job)
         return jobs
 
     def _commit(self, jobs: list[Job]) -> list[Outcome]:
@@ -106,9 +103,11 @@ class Writer:
             self._connection.execute("SAVEPOINT job")
         try:
             result = job.work(self._connection)
-        except Exception as error:  # noqa: BLE001 - goes to whoever waits for the job
+        except Exception as error:
             if alone:
                 roll_back(self._connection)
+            elif not self._connection.in_transaction:
+                raise
             else:
                 self._connection.execute("ROLLBACK TO job")
                 self._connection.execute("RELEASE job")

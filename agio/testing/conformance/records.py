@@ -1,7 +1,8 @@
 """Records for tests, made with as few words as a test needs."""
+# ruff: noqa: S101
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -186,10 +187,13 @@ class Owner:
         messages: tuple[Message, ...] = (),
         checkpoint: CheckpointKind | None = None,
         approvals: tuple[Approval, ...] = (),
-        marks: Any = None,
+        about: Mapping[str, Any] | None = None,
         **update: Any,
     ) -> Append:
-        """Return the next append, and count it as done. `update`: fields of `RunUpdate`."""
+        """Return the next append, and count it as done.
+
+        `about`: fields of its checkpoint; `update`: fields of `RunUpdate`.
+        """
         entry = make_entry(
             self.run,
             *(events or (StepStarted(step=1),)),
@@ -201,7 +205,7 @@ class Owner:
         self.position += len(messages)
         self.head = entry.last_seq
         if checkpoint:
-            made = self._checkpoint(checkpoint, entry, **(marks or {}))
+            made = self._checkpoint(checkpoint, entry, **(about or {}))
             entry = replace(entry, checkpoint=made)
             update.setdefault("last_checkpoint_id", made.id)
             self.checkpoint_id = made.id

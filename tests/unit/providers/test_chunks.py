@@ -45,7 +45,7 @@ def test_text_finish_and_usage_of_a_standard_stream():
     "fields",
     [{"reasoning_content": "hm"}, {"reasoning": "hm"}, {"reasoning_content": "hm", "reasoning": "hm"}],
 )
-def test_reasoning_is_read_once_under_either_name(fields: dict[str, str]):
+def test_reasoning_is_read_once_under_either_name(fields: dict[str, Any]):
     assert read(delta(**fields)) == [ReasoningPart("hm")]
 
 
@@ -75,9 +75,7 @@ def test_call_in_one_piece_without_an_index_is_accepted():
 
 
 def test_arguments_without_index_and_id_continue_the_last_call():
-    parts = read(
-        delta(tool_calls=[call(None, "a", "add", '{"x"')]), delta(tool_calls=[call(None, "", None, ":1}")])
-    )
+    parts = read(delta(tool_calls=[call(None, "a", "add", '{"x"')]), delta(tool_calls=[call(None, "", None, ":1}")]))
     assert calls_in(parts) == {0: ("a", "add", '{"x":1}')}
 
 
@@ -87,9 +85,7 @@ def test_parallel_calls_that_all_have_index_zero_stay_apart():
 
 
 def test_name_repeated_in_every_piece_is_given_once():
-    parts = read(
-        delta(tool_calls=[call(0, "a", "add", "")]), delta(tool_calls=[call(0, "a", "add", "{}")])
-    )
+    parts = read(delta(tool_calls=[call(0, "a", "add", "")]), delta(tool_calls=[call(0, "a", "add", "{}")]))
     assert calls_in(parts) == {0: ("a", "add", "{}")}
 
 

@@ -19,7 +19,11 @@ KEY = "mykey-0123456789abcdef"
         ({"message": "no", "type": "authentication_error"}, "provider_auth", False),
         ({"message": "slow down", "code": "rate_limit_exceeded"}, "provider_rate_limited", True),
         ({"message": "pay", "code": "insufficient_quota"}, "provider_rate_limited", False),
-        ({"message": "x", "code": "context_length_exceeded", "type": "invalid_request_error"}, "context_exceeded", False),
+        (
+            {"message": "x", "code": "context_length_exceeded", "type": "invalid_request_error"},
+            "context_exceeded",
+            False,
+        ),
         ({"message": "prompt is too long: 9 > 8", "type": "invalid_request_error"}, "context_exceeded", False),
         ({"message": "bad", "type": "invalid_request_error"}, "provider_rejected", False),
         ({"message": "Overloaded", "type": "overloaded_error"}, "provider_unavailable", True),

@@ -125,15 +125,16 @@ async def test_failures_are_told_apart(
 
 async def test_failure_in_the_middle_comes_after_what_arrived(provider: OpenAICompatibleProvider):
     raw = 'data: {"choices": [{"delta": {"content": "Hi"}}]}\n\ndata: {"error": {"message": "gone"}}\n\n'
-    texts = []
-    with pytest.raises(ProviderError, match="gone"):
-        async with provider.stream(ask(model=model(raw=raw, split_bytes=52))) as batches:
-            async for batch in batches:
-                texts.append(text_in(batch))
-    assert texts == ["Hi"]
+    async with provider.stream(ask(model=model(raw=raw, split_bytes=52))) as batches:
+        assert text_in(await anext(batches)) == "Hi"
+        with pytest.raises(ProviderError, match="gone"):
+            await anext(batches)
 
 
-@pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("0.5", 0.5), ("soon", None), ("inf", None)])
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("7", 7.0), ("0.5", 0.5), ("-1", 0.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("soon", None), ("inf", None)],
+)
 async def test_retry_after_is_read(provider: OpenAICompatibleProvider, header: str, seconds: float | None):
     assert (await failure_of(provider, status=429, retry_after=header)).retry_after_s == seconds
 
@@ -219,9 +220,7 @@ async def test_missing_key_is_named_and_nothing_is_sent(make_provider: Make, ser
     assert not server.app.recorded
 
 
-async def test_key_with_a_line_break_is_trimmed_and_one_inside_is_refused(
-    make_provider: Make, server: RunningServer
-):
+async def test_key_with_a_line_break_is_trimmed_and_one_inside_is_refused(make_provider: Make, server: RunningServer):
     await collect(make_provider(key=lambda: "sk-abc\n"), ask())
     assert server.app.recorded[0].headers["authorization"] == "Bearer sk-abc"
     failure = await failure_of(make_provider(key=lambda: "sk-a\nbc"))
@@ -271,6 +270,15 @@ async def test_connection_is_used_again_after_a_whole_answer(provider: OpenAICom
             await collect(provider, ask())
         await provider.close()
     assert len(ports) == 1
+
+
+@pytest.mark.parametrize(
+    "url", ["", "api.example.com/v1", "ftp://x/v1", "http:///v1", "http://[::bad/v1", "http://x:y/v1"]
+)
+def test_base_url_that_is_none_is_refused(url: str):
+    with pytest.raises(ProviderError) as caught:
+        OpenAICompatibleProvider("x", url)
+    assert caught.value.code == "provider_not_configured"
 
 
 async def test_provider_works_again_after_close(provider: OpenAICompatibleProvider):

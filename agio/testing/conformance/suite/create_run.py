@@ -1,5 +1,4 @@
 """`create_run`: accepted means durable, whole, and once."""
-# ruff: noqa: S101
 
 import asyncio
 from dataclasses import replace

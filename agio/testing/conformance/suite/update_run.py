@@ -1,5 +1,4 @@
 """`update_run` and the hold on a branch: one run at a time, first come, first served."""
-# ruff: noqa: S101
 
 import asyncio
 from collections.abc import Callable

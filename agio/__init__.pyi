@@ -1,0 +1,27 @@
+from agio.api.app import create_app as create_app
+from agio.bootstrap.agent import Agent as Agent
+from agio.bootstrap.embedded import RunFailed as RunFailed
+from agio.bootstrap.embedded import RunResult as RunResult
+from agio.domain.errors import AgioError as AgioError
+from agio.domain.errors import ToolError as ToolError
+from agio.providers.model import OpenAIModel as OpenAIModel
+from agio.settings import Settings as Settings
+from agio.tools import ToolContext as ToolContext
+from agio.tools import tool as tool
+from agio.tools.builtin import WebSearchTool as WebSearchTool
+
+__version__: str
+__all__ = [
+    "Agent",
+    "AgioError",
+    "OpenAIModel",
+    "RunFailed",
+    "RunResult",
+    "Settings",
+    "ToolContext",
+    "ToolError",
+    "WebSearchTool",
+    "__version__",
+    "create_app",
+    "tool",
+]

@@ -1,0 +1,123 @@
+"""The application: routers, middleware, life cycle."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+from agio import __version__
+from agio.api import docs, problems, ui
+from agio.api.context import Runtime
+from agio.api.middleware import BodyLimit, RequestId
+from agio.api.native import (
+    agents,
+    approvals,
+    bulk,
+    chat,
+    checkpoints,
+    compare,
+    meta,
+    multiplex,
+    runs,
+    sessions,
+    tools,
+)
+from agio.api.openapi import describe
+from agio.bootstrap import make_runtime
+from agio.domain.agents import Agent
+from agio.settings import Settings
+from agio.tools.base import Tool
+
+ROUTERS: tuple[APIRouter, ...] = (
+    meta.router,
+    agents.router,
+    chat.router,
+    bulk.router,
+    checkpoints.router,
+    runs.router,
+    approvals.router,
+    sessions.router,
+    compare.router,
+    multiplex.router,
+    tools.router,
+)
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    title: str = "Agio",
+    version: str = __version__,
+    agents: Iterable[Agent] = (),
+    tools: Iterable[Tool] = (),
+    enable_cors: bool = True,
+    cors: bool | None = None,
+    cors_origins: Sequence[str] | None = None,
+    runtime: Runtime | None = None,
+    ui_dir: Path | None = None,
+) -> FastAPI:
+    """Return the whole server as one ASGI application.
+
+    Args:
+        settings: None: from the environment and `.env`.
+        title: shown in the OpenAPI document.
+        version: shown in the OpenAPI document.
+        agents: made in Python; read-only over the API.
+        tools: made in Python, for these agents and for those made over the API.
+        enable_cors: answer browsers of other origins.
+        cors: another name of `enable_cors`.
+        cors_origins: which origins; None: as the settings say.
+        runtime: an engine made elsewhere, in place of one made from the settings.
+        ui_dir: the built UI; None: the one of the package or checkout.
+    """
+    settings = settings or Settings()
+    made = runtime or make_runtime(settings, agents=agents, tools=tools)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await made.start()
+        try:
+            yield
+        finally:
+            await made.stop()
+
+    app = FastAPI(title=title, version=version, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.runtime = made
+    app.state.settings = settings
+    problems.install(app)
+    for router in ROUTERS:
+        app.include_router(router, prefix="/api")
+        app.include_router(router, prefix="/api/v1", include_in_schema=False)
+    describe(app)
+    if settings.docs_enabled:
+        docs.install(app)
+    ui.mount(app, ui_dir)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    if enable_cors if cors is None else cors:
+        _allow_origins(app, list(cors_origins if cors_origins is not None else settings.cors_origins))
+    app.add_middleware(RequestId)
+    return app
+
+
+def _allow_origins(app: FastAPI, origins: list[str]) -> None:
+    """Answer other origins; credentials only where they are named one by one (browsers demand it)."""
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        allow_credentials="*" not in origins,
+        expose_headers=["X-Request-ID", "X-Run-ID", "X-Session-ID", "Location", "Retry-After"],
+    )
+
+
+def __getattr__(name: str) -> Any:
+    """Make `app` on demand, so that importing this module opens nothing."""
+    if name != "app":
+        raise AttributeError(name)
+    made = create_app()
+    globals()["app"] = made
+    return made

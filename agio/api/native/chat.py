@@ -1,0 +1,167 @@
+"""Chat: a message in, a run's events or its answer out."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import JSONResponse, Response
+
+from agio.api.context import CallerDep, EngineDep
+from agio.api.native.attach import attach, stream_example
+from agio.api.native.schemas.runs import ChatAnswer, ChatBody, MetricsView
+from agio.api.once import reserve
+from agio.api.problems import documented, problem
+from agio.api.sse import IdStyle, parse_last_event_id
+from agio.domain.errors import AlreadyExists, NotFound
+from agio.domain.events import RESTING_EVENTS
+from agio.domain.ids import new_id
+from agio.domain.runs import Run
+from agio.domain.status import RESTING, RunStatus
+from agio.engine.caller import Caller
+from agio.engine.engine import Engine
+from agio.engine.hub import Published
+from agio.engine.tail import Draining
+
+router = APIRouter(tags=["chat"])
+
+STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The run's events; or, with `stream: false`, its answer.",
+        "content": {
+            "text/event-stream": {"schema": {"type": "string"}, "example": stream_example()},
+            "application/json": {"schema": {"$ref": "#/components/schemas/ChatAnswer"}},
+        },
+    },
+    202: {"description": "Not streamed, and the run paused or waits.", "model": ChatAnswer},
+    204: {"description": "Repeated, and nothing is left behind the given id."},
+}
+
+
+@router.post(
+    "/chat",
+    operation_id="chat",
+    summary="Send a message to an agent",
+    responses=STREAMED | documented(404, 409, 500, 502, 504),
+    response_model=None,
+)
+async def chat(
+    body: ChatBody,
+    request: Request,
+    engine: EngineDep,
+    caller: CallerDep,
+    last_event_id: Annotated[str | None, Header(description="Read on from there (repeated request).")] = None,
+) -> Response:
+    """Start a run and stream its events, or wait for its answer.
+
+    With an `Idempotency-Key` a repeated request re-attaches to the run of the first one.
+    """
+    note, repeated = await reserve(request, engine, caller, wanted_id=body.run_id)
+    run_id = note.resource_id if note else body.run_id or new_id()
+    run = await start_once(engine, caller, body, run_id, repeated=repeated)
+    if not body.stream:
+        return await answer_when_done(request, engine, caller, run)
+    cursor = parse_last_event_id(last_event_id) if repeated else None
+    return await attach(engine, caller, run, after=cursor[1] if cursor else 0, style="seq")
+
+
+async def start_once(engine: Engine, caller: Caller, body: ChatBody, run_id: str, *, repeated: bool) -> Run:
+    """Start the run, unless an earlier request under the same key did."""
+    if repeated:
+        try:
+            return await engine.store.get_run(caller.group_id, run_id)
+        except NotFound:
+            pass  # the first request died before it was accepted
+    try:
+        return await engine.starting.start(caller, body.to_request(run_id))
+    except AlreadyExists:
+        if not repeated:
+            raise
+        return await engine.store.get_run(caller.group_id, run_id)
+
+
+@router.get(
+    "/chat",
+    operation_id="chatByQuery",
+    summary="Send a message to an agent, from a native EventSource",
+    responses=STREAMED | documented(404, 409),
+    response_model=None,
+)
+async def chat_by_query(
+    engine: EngineDep,
+    caller: CallerDep,
+    agent_id: Annotated[str, Query(min_length=1, max_length=64)],
+    message: Annotated[str, Query(min_length=1, max_length=20_000, pattern=r"\S")],
+    session_id: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = None,
+    run_id: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = None,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Start a run and stream it; a reconnect with `Last-Event-ID` re-attaches and starts nothing."""
+    cursor = parse_last_event_id(last_event_id)
+    style: IdStyle = "run/seq"
+    if cursor is not None and (cursor[0] or run_id) is not None:
+        run = await _get(engine, caller, cursor[0] or run_id or "")
+        return await attach(engine, caller, run, after=cursor[1], style=style)
+    body = ChatBody(agent_id=agent_id, message=message, session_id=session_id, run_id=run_id)
+    run = await engine.starting.start(caller, body.to_request(run_id or new_id()))
+    return await attach(engine, caller, run, after=0, style=style)
+
+
+async def _get(engine: Engine, caller: Caller, run_id: str) -> Run:
+    try:
+        return await engine.store.get_run(caller.group_id, run_id)
+    except NotFound:
+        raise NotFound(f"there is no run {run_id!r}") from None
+
+
+async def answer_when_done(request: Request, engine: Engine, caller: Caller, run: Run) -> Response:
+    """Wait until the run ends or rests, and answer with what it says."""
+    await wait_until_settled(engine, caller, run)
+    detail = await engine.reading.detail(caller, run.id)
+    run = detail.run
+    answer = ChatAnswer(
+        run_id=run.id,
+        session_id=run.session_id,
+        branch_id=run.branch_id,
+        response=detail.response,
+        status=run.status,
+        steps=run.metrics.steps,
+        metrics=MetricsView.model_validate(run.metrics),
+        pending_approvals=list(run.pending_approvals),
+    )
+    if run.status is RunStatus.FAILED:
+        error = run.error or {}
+        code = str(error.get("code", "internal_error"))
+        status = 502 if code.startswith(("provider_", "context_")) else 500
+        return problem(
+            request,
+            status,
+            code,
+            str(error.get("message", "the run failed")),
+            retryable=bool(error.get("retryable")),
+            run_id=run.id,
+            session_id=run.session_id,
+        )
+    done = run.status in (RunStatus.COMPLETED, RunStatus.CANCELLED)
+    return JSONResponse(answer.model_dump(mode="json"), 200 if done else 202)
+
+
+async def wait_until_settled(engine: Engine, caller: Caller, run: Run) -> None:
+    """Return when the run ended or rests, or this process stops."""
+    async with aclosing(_settling(engine, caller, run)) as items:
+        async for item in items:
+            if isinstance(item, Draining):
+                return
+            if isinstance(item.entry.events[-1], RESTING_EVENTS):
+                current = await engine.store.get_run(caller.group_id, run.id)
+                if current.status in RESTING:
+                    return
+
+
+async def _settling(engine: Engine, caller: Caller, run: Run) -> AsyncGenerator[Published | Draining, None]:
+    try:
+        async with aclosing(engine.tail(caller, run.id)) as tail:
+            async for item in tail:
+                yield item
+    finally:
+        await engine.leave(caller, run.id)

@@ -1,0 +1,112 @@
+"""Health, and facts about this installation."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Protocol, runtime_checkable
+
+from fastapi import APIRouter, Query, Request
+
+from agio.api.context import CallerDep, EngineDep, RuntimeDep
+from agio.api.native.schemas.meta import DocsView, HealthView, InfoView
+from agio.api.problems import documented
+from agio.domain.agents import Agent
+from agio.domain.errors import NotFound, ProviderError
+from agio.engine.caller import Caller
+from agio.engine.clock import utc_now
+from agio.engine.engine import Engine
+from agio.settings import Settings
+
+router = APIRouter(tags=["meta"])
+
+FALLBACK_AGENT = "assistant"
+"""The default agent where the composition root names none."""
+
+FEATURES = ("approvals", "checkpoints", "compare", "fork", "http_tools", "multiplexed_events", "pause", "restore")
+"""What every installation can do."""
+
+DOCS = DocsView(swagger="/docs", redoc="/redoc", openapi="/openapi.json")
+NO_DOCS = DocsView(swagger=None, redoc=None, openapi=None)
+
+
+def facts_of(request: Request) -> Mapping[str, Any]:
+    """Return what was left about the installation at `app.state.info`, if anything, over its settings."""
+    settings: Settings | None = getattr(request.app.state, "settings", None)
+    facts: dict[str, Any] = {"default_agent": FALLBACK_AGENT, "features": {}, "docs": True}
+    if settings is not None:
+        features = {"access_control": not settings.accepts_anyone}
+        facts |= {"default_agent": settings.default_agent, "features": features, "docs": settings.docs_enabled}
+    return facts | dict(getattr(request.app.state, "info", None) or {})
+
+
+async def get_default_agent(request: Request, engine: Engine, caller: Caller) -> Agent | None:
+    """Return the default agent, else the one of a fresh installation, None when there is neither."""
+    for agent_id in (facts_of(request)["default_agent"], FALLBACK_AGENT):
+        try:
+            return await engine.agents.get(caller, agent_id)
+        except NotFound:
+            continue
+    return None
+
+
+@runtime_checkable
+class _SaysWhatIsSetUp(Protocol):
+    """Providers that tell which of them can be called."""
+
+    def configured(self) -> list[str]:
+        """Return the names of the real models' providers that are set up here."""
+        ...
+
+
+def real_providers(engine: Engine, provider: str | None) -> list[str]:
+    """Return the names of the real models' providers that are set up, as far as it can be told."""
+    if isinstance(engine.providers, _SaysWhatIsSetUp):
+        return engine.providers.configured()
+    return [provider] if provider is not None and is_demo(engine, provider) is False else []
+
+
+def is_demo(engine: Engine, provider: str | None) -> bool | None:
+    """Say whether a provider is no real one; None: it is not configured."""
+    if provider is None:
+        return None
+    try:
+        return engine.providers.get(provider).is_demo
+    except ProviderError:
+        return None
+
+
+@router.get(
+    "/health",
+    operation_id="getHealth",
+    summary="See that the server answers",
+    response_model_exclude_none=True,
+    responses=documented(),
+)
+async def get_health(
+    request: Request,
+    runtime: RuntimeDep,
+    components: Annotated[bool, Query(description="Say how the parts are too.")] = False,
+) -> HealthView:
+    """Needs no database; `components=true` says whether it can be reached."""
+    parts = {"store": "ready" if runtime.ready else "away"} if components else None
+    return HealthView(version=request.app.version, timestamp=utc_now(), components=parts)
+
+
+@router.get("/info", operation_id="getInfo", summary="Read facts about the server", responses=documented())
+async def get_info(request: Request, engine: EngineDep, caller: CallerDep) -> InfoView:
+    """What is switched on, and what the default agent talks to."""
+    facts = facts_of(request)
+    agent = await get_default_agent(request, engine, caller)
+    provider = facts.get("provider") or (agent.provider if agent else None)
+    providers = real_providers(engine, provider)
+    return InfoView(
+        version=request.app.version,
+        store=engine.store.name,
+        hint_source=engine.store.hint_source,
+        features=dict.fromkeys(FEATURES, True) | facts["features"],
+        default_agent=agent.id if agent else facts["default_agent"],
+        provider=provider,
+        model=facts.get("model") or (agent.model if agent else None),
+        providers=providers,
+        provider_configured=bool(providers),
+        demo=is_demo(engine, provider) is True,
+        docs=DOCS if facts["docs"] else NO_DOCS,
+    )

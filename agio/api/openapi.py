@@ -1,0 +1,49 @@
+"""What the OpenAPI document says beyond the routes."""
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from agio.api.native.schemas.runs import ChatAnswer
+from agio.api.native.schemas.traces import EventList
+from agio.api.problems import Problem
+
+TEXT = """Durable, controllable runs of LLM agents.
+
+A **run** lives on when its client leaves: read its events from any worker, pause, resume or cancel it, restore or
+fork it from any checkpoint. Start with `POST /api/chat`; its stream's first event names the run.
+
+Errors are problem bodies (RFC 9457) with a stable `type`. Every creating call takes an `Idempotency-Key`.
+"""
+TAGS = {
+    "chat": "A message in, a run out.",
+    "runs": "Look, follow, command.",
+    "checkpoints": "Restore, fork, plan, diff.",
+    "approvals": "Decisions that runs wait for.",
+    "sessions": "Conversations, their branches and trees.",
+    "agents": "What runs are started from.",
+    "tools": "What agents may call.",
+    "events": "Many runs in one stream.",
+    "meta": "Health and facts.",
+}
+
+
+def describe(app: FastAPI) -> None:
+    """Let the application's OpenAPI document carry texts, tags and the shapes of problems."""
+    app.description = TEXT
+    app.openapi_tags = [{"name": name, "description": text} for name, text in TAGS.items()]
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = plain()
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            for model in (Problem, ChatAnswer, EventList):
+                made = model.model_json_schema(ref_template="#/components/schemas/{model}")
+                for name, definition in made.pop("$defs", {}).items():
+                    schemas.setdefault(name, definition)
+                schemas.setdefault(model.__name__, made)
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

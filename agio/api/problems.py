@@ -1,0 +1,166 @@
+"""Problem bodies (RFC 9457) that readers of FastAPI's and Kasal's errors understand too."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from agio.domain import errors as err
+
+STATUS_OF: tuple[tuple[type[err.AgioError], int], ...] = (
+    (err.NotFound, 404),
+    (err.Conflict, 409),
+    (err.Invalid, 422),
+    (err.Denied, 403),
+    (err.LimitExceeded, 413),
+    (err.ProviderError, 502),
+    (err.ToolError, 400),
+    (err.Unsupported, 400),
+    (err.StoreUnavailable, 503),
+    (err.AgioError, 500),
+)
+"""The one table from domain errors to HTTP statuses; the first class that fits counts."""
+
+TITLES = {
+    400: "Bad request",
+    401: "Unauthorised",
+    403: "Forbidden",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    413: "Too large",
+    422: "Invalid input",
+    429: "Too many requests",
+    500: "Internal error",
+    502: "Model provider failed",
+    503: "Unavailable",
+    504: "Timed out",
+}
+CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 422: "validation_error"}
+CURSOR_FIELDS = ("Last-Event-ID", "after")
+"""A made-up place in a stream is a bad request, not an invalid body."""
+RETRY_AFTER_S = 2
+
+
+class FieldProblem(BaseModel):
+    """One field that is wrong."""
+
+    field: str = Field(examples=["message"])
+    message: str = Field(examples=["Field required"])
+
+
+class Problem(BaseModel):
+    """Body of every answer that is not a success."""
+
+    type: str = Field(description="Stable code, for machines.", examples=["not_found"])
+    title: str = Field(examples=["Not found"])
+    status: int = Field(examples=[404])
+    detail: str | list[dict[str, Any]] = Field(
+        description="What happened and what to do; for input that breaks the schema the list of findings.",
+        examples=["there is no run 'x'"],
+    )
+    errors: list[FieldProblem] = Field(default_factory=list)
+    request_id: str | None = None
+    retryable: bool = False
+    run_id: str | None = Field(default=None, description="The run that the problem is about, if any.")
+    current_status: str | None = Field(default=None, description="Where the run stands, if that is why.")
+
+
+def problem(
+    request: Request,
+    status: int,
+    code: str,
+    detail: str | Sequence[Mapping[str, Any]],
+    *,
+    errors: Sequence[Mapping[str, str]] = (),
+    retryable: bool = False,
+    headers: Mapping[str, str] | None = None,
+    **extra: Any,
+) -> JSONResponse:
+    """Return a problem answer. `extra` are further members of the body; None is left out."""
+    body = {
+        "type": code,
+        "title": TITLES.get(status, "Error"),
+        "status": status,
+        "detail": detail,
+        "errors": list(errors),
+        "request_id": getattr(request.state, "request_id", None),
+        "retryable": retryable,
+    }
+    body |= {key: value for key, value in extra.items() if value is not None}
+    return JSONResponse(body, status, headers=headers, media_type="application/problem+json")
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses=` of a route that may answer with these problems.
+
+    400 is always among them: FastAPI answers a body that is no text with it.
+    """
+    return {
+        status: {
+            "description": TITLES[status],
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in sorted({400, 413, 422, 503, *statuses})
+    }
+
+
+def answer_error(request: Request, error: err.AgioError) -> JSONResponse:
+    """Return the answer to a domain error."""
+    status = next(status for kind, status in STATUS_OF if isinstance(error, kind))
+    field = getattr(error, "field", None)
+    if field in CURSOR_FIELDS:
+        status = 400
+    return problem(
+        request,
+        status,
+        error.code,
+        str(error),
+        errors=[{"field": field, "message": str(error)}] if field else (),
+        retryable=error.retryable,
+        headers={"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None,
+        current_status=getattr(error, "status", None),
+        holder=getattr(error, "holder", None),
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Let every error of the application answer with a problem body."""
+
+    @app.exception_handler(err.AgioError)
+    async def on_domain_error(request: Request, error: err.AgioError) -> JSONResponse:
+        return answer_error(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        findings = [_finding(item) for item in error.errors()]
+        fields = [{"field": _field(item["loc"]), "message": str(item["msg"])} for item in findings]
+        return problem(request, 422, "validation_error", findings, errors=fields)
+
+    @app.exception_handler(HTTPException)
+    async def on_http_error(request: Request, error: HTTPException) -> JSONResponse:
+        code = CODES.get(error.status_code, "error")
+        return problem(request, error.status_code, code, str(error.detail), headers=error.headers)
+
+    @app.exception_handler(Exception)
+    async def on_bug(request: Request, error: Exception) -> JSONResponse:
+        return problem(request, 500, "internal_error", "something went wrong inside Agio; its log says what")
+
+
+def _finding(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep Pydantic's `{type, loc, msg, input}`; where JSON is malformed, say at which character."""
+    finding = {"type": item["type"], "loc": list(item["loc"]), "msg": item["msg"]}
+    if item["type"] == "json_invalid":
+        finding["msg"] = f"{item['msg']}: {item.get('ctx', {}).get('error', '')} at character {item['loc'][-1]}"
+    elif isinstance(item.get("input"), str | int | float | bool | None):
+        finding["input"] = item.get("input")
+    return finding
+
+
+def _field(loc: Sequence[Any]) -> str:
+    parts = [str(part) for part in loc if part not in ("body", "query", "path", "header")]
+    return ".".join(parts) or "body"

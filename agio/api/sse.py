@@ -1,0 +1,183 @@
+"""Runs as event streams: frames, cursors, responses.
+
+A frame is made once per event, whatever the number of readers; frames of one commit are sent at once.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import anyio
+import msgspec
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from agio.domain.errors import Invalid
+from agio.domain.events import Deltas, Event, fields_of
+from agio.domain.journal import Entry, unfold
+from agio.engine.hub import Published
+from agio.engine.tail import Draining
+
+IdStyle = Literal["seq", "run/seq"]
+"""`seq` where the URL names the run, `run/seq` where it does not."""
+
+KEEP_ALIVE_S = 3
+"""Clients with a read time-out of 5 s live through silent steps (seed conflict C6)."""
+SEND_TIMEOUT_S = 30
+"""A reader that takes nothing for so long is dropped; the run does not notice."""
+RETRY = b"retry: 1000\n\n"
+FAREWELL = b": server closing, read on from the last id\nretry: 500\n\n"
+
+_encode = msgspec.json.Encoder().encode
+_ODD_BREAKS = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"), (b"\xc2\x85", b"\\u0085"))
+
+
+def instant(at: datetime) -> str:
+    """Return an instant as it stands on the wire: ISO 8601, UTC, milliseconds, `Z`."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def wire_event(entry: Entry, seq: int, event: Event) -> dict[str, Any]:
+    """Return the `data` object of an event (not of `Deltas`)."""
+    return {"type": event.type, "run_id": entry.run_id, "seq": seq, "at": instant(entry.at), **fields_of(event)}
+
+
+def wire_events(entry: Entry) -> list[dict[str, Any]]:
+    """Return the `data` objects of all events of an entry."""
+    found = []
+    for seq, event in unfold(entry):
+        if isinstance(event, Deltas):
+            found += [_delta(entry, seq + offset, event, offset) for offset in range(len(event.contents))]
+        else:
+            found.append(wire_event(entry, seq, event))
+    return found
+
+
+def _delta(entry: Entry, seq: int, event: Deltas, offset: int) -> dict[str, Any]:
+    wire = {
+        "type": f"{event.of}_delta",
+        "run_id": entry.run_id,
+        "seq": seq,
+        "at": instant(entry.at),
+        "step": event.step,
+        "message_id": event.message_id,
+        "content": event.contents[offset],
+    }
+    if event.covers is not None:
+        wire["compacted"] = {"through_seq": seq + event.covers - 1}
+    return wire
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """The frames of one entry, without their id lines."""
+
+    seqs: list[int]
+    heads: list[bytes]
+
+
+def make_frames(entry: Entry) -> Frames:
+    """Encode an entry's events."""
+    seqs: list[int] = []
+    heads: list[bytes] = []
+    for seq, event in unfold(entry):
+        if isinstance(event, Deltas) and event.covers is None:
+            _add_deltas(entry, seq, event, seqs, heads)
+            continue
+        data = _delta(entry, seq, event, 0) if isinstance(event, Deltas) else wire_event(entry, seq, event)
+        seqs.append(seq)
+        heads.append(f"event: {data['type']}\ndata: ".encode() + _one_line(_encode(data)) + b"\n")
+    return Frames(seqs, heads)
+
+
+def _add_deltas(entry: Entry, seq: int, event: Deltas, seqs: list[int], heads: list[bytes]) -> None:
+    """The hot path: what a message's tokens share is encoded once per entry."""
+    name = f"{event.of}_delta"
+    common = {"type": name, "run_id": entry.run_id, "at": instant(entry.at), "step": event.step}
+    shared = _encode({**common, "message_id": event.message_id})[:-1]
+    start = f"event: {name}\ndata: ".encode() + shared + b',"seq":'
+    for offset, content in enumerate(event.contents):
+        seqs.append(seq + offset)
+        heads.append(b'%b%d,"content":%b}\n' % (start, seq + offset, _one_line(_encode(content))))
+
+
+def _one_line(data: bytes) -> bytes:
+    """Escape what some readers take for a line break though JSON does not."""
+    if b"\xe2\x80" in data or b"\xc2\x85" in data:
+        for raw, escaped in _ODD_BREAKS:
+            data = data.replace(raw, escaped)
+    return data
+
+
+def stream_bytes(published: Published, after: int, style: IdStyle) -> bytes:
+    """Return the frames of an entry behind `after`, joined."""
+    if after < published.entry.first_seq:
+        return published.memo(style, lambda entry: _join(published.memo("frames", make_frames), entry, 0, style))
+    return _join(published.memo("frames", make_frames), published.entry, after, style)
+
+
+def _join(frames: Frames, entry: Entry, after: int, style: IdStyle) -> bytes:
+    prefix = b"id: " if style == "seq" else f"id: {entry.run_id}/".encode()
+    return b"".join(
+        b"%b%b%d\n\n" % (head, prefix, seq) for seq, head in zip(frames.seqs, frames.heads, strict=True) if seq > after
+    )
+
+
+def parse_last_event_id(text: str | None) -> tuple[str | None, int] | None:
+    """Return `(run id or None, seq)` of a `Last-Event-ID`, None when there is none.
+
+    Raises:
+        Invalid: no stream of ours sends such an id.
+    """
+    if text is None or text == "":
+        return None
+    run_id, _, seq = text.rpartition("/")
+    if not seq.isascii() or not seq.isdigit() or len(seq) > 15:
+        raise Invalid(f"{text[:80]!r} is not an event id of this stream", field="Last-Event-ID")
+    return run_id or None, int(seq)
+
+
+async def stream(
+    tail: AsyncGenerator[Published | Draining, None],
+    *,
+    after: int = 0,
+    style: IdStyle = "seq",
+    on_leave: Callable[[], Awaitable[None]] | None = None,
+) -> AsyncIterator[bytes]:
+    """Yield a tail as bytes of an event stream."""
+    yield RETRY
+    try:
+        async with aclosing(tail) as items:
+            async for item in items:
+                if isinstance(item, Draining):
+                    yield FAREWELL
+                    return
+                chunk = stream_bytes(item, after, style)
+                if chunk:
+                    yield chunk
+    finally:
+        if on_leave is not None:
+            leaving = asyncio.ensure_future(on_leave())
+            _leaving.add(leaving)
+            leaving.add_done_callback(_leaving.discard)
+
+
+_leaving: set[asyncio.Future[None]] = set()
+
+
+class EventStream(EventSourceResponse):
+    """An event stream with Agio's line ends, keep-alives and time limits."""
+
+    def __init__(self, content: AsyncIterator[bytes], headers: dict[str, str] | None = None) -> None:
+        super().__init__(
+            content,
+            headers={"X-Accel-Buffering": "no", **(headers or {})},
+            ping=KEEP_ALIVE_S,
+            ping_message_factory=lambda: ServerSentEvent(comment="keep-alive", sep="\n"),
+            sep="\n",
+            send_timeout=SEND_TIMEOUT_S,
+            shutdown_event=anyio.Event(),
+            shutdown_grace_period=2,
+        )

@@ -1,0 +1,175 @@
+"""An engine at work: opened, kept waiting while its database is away, drained and closed."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, Protocol, runtime_checkable
+
+from agio.bootstrap.agents import DeclaredAgent
+from agio.bootstrap.assembly import make_engine
+from agio.bootstrap.signals import install_drain_signal, stop_this_process, watch_parent
+from agio.domain.agents import Agent
+from agio.domain.errors import AgioError, StoreUnavailable
+from agio.engine.engine import Engine
+from agio.providers.base import Provider
+from agio.providers.model import OpenAIModel
+from agio.settings import Settings
+from agio.tools import Tool
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 1.0
+LONGEST_RETRY_S = 5.0
+
+STOP_S = 15.0
+"""What a worker gets to stop, beyond the drain: whoever stops a server waits for it without a limit of its own."""
+
+
+@runtime_checkable
+class _Closable(Protocol):
+    async def close(self) -> None: ...
+
+
+async def _start(engine: Engine) -> None:
+    """Open the store and start the worker: both or neither."""
+    await engine.store.open()
+    try:
+        await engine.worker.start()
+    except BaseException:
+        await engine.store.close()
+        raise
+
+
+async def _stop(engine: Engine) -> None:
+    try:
+        async with asyncio.timeout(engine.settings.drain_s + STOP_S):
+            await engine.worker.stop()
+    except TimeoutError:
+        log.error("the worker did not stop in time; its lease will run out", extra={"worker_id": engine.worker.id})
+
+
+async def _close(engine: Engine) -> None:
+    try:
+        await engine.store.close()
+    finally:
+        if isinstance(engine.providers, _Closable):
+            await engine.providers.close()
+
+
+@asynccontextmanager
+async def running(engine: Engine) -> AsyncIterator[Engine]:
+    """Run an engine for as long as the context is open.
+
+    Raises:
+        StoreUnavailable: the database cannot be reached now.
+    """
+    try:
+        await _start(engine)
+        try:
+            yield engine
+        finally:
+            await _stop(engine)
+    finally:
+        await _close(engine)
+
+
+class Runtime:
+    """The engine of a server process.
+
+    A database that is away does not keep the server from starting: it is not `ready`, and tries again until the
+    database is there. It never takes another one.
+    """
+
+    def __init__(self, engine: Engine, *, retry_s: float = RETRY_S) -> None:
+        self.engine = engine
+        self.ready = False
+        """The store is open and the worker works."""
+        self.draining = False
+        """The process was told to stop; its runs go to other processes."""
+        self.problem: str | None = None
+        """Why it is not ready."""
+        self._retry_s = retry_s
+        self._watches: list[asyncio.Task[None]] = []
+        self._drain: asyncio.Task[None] | None = None
+        self._restore_signals: Callable[[], None] = lambda: None
+
+    async def start(self) -> None:
+        """Open the store and start the worker; in the background while the database is away.
+
+        Raises:
+            Unsupported: the database's schema is newer than this program, or its server too old.
+            Invalid: its URL is wrong.
+        """
+        try:
+            await self._open()
+        except StoreUnavailable as error:
+            self._note(error)
+            self._watches.append(asyncio.create_task(self._keep_opening(), name="runtime-open"))
+        except BaseException:
+            await _close(self.engine)
+            raise
+        self._restore_signals = install_drain_signal(asyncio.get_running_loop(), self.drain)
+        self._watches.append(asyncio.create_task(watch_parent(stop_this_process), name="runtime-parent"))
+
+    async def stop(self) -> None:
+        """Hand runs over and close everything."""
+        self._restore_signals()
+        for watch in self._watches:
+            watch.cancel()
+        await asyncio.gather(*self._watches, return_exceptions=True)
+        try:
+            if self.ready:
+                self.ready = False
+                await _stop(self.engine)
+            if self._drain is not None:
+                self._drain.cancel()  # over by now, or as stuck as the stop was
+                await asyncio.gather(self._drain, return_exceptions=True)
+        finally:
+            await _close(self.engine)
+
+    def drain(self) -> None:
+        """Begin to hand runs over, and to end all streams; returns at once. `stop` waits for it."""
+        if self.draining:
+            return
+        self.draining = True
+        if self.ready:
+            self._drain = asyncio.create_task(self.engine.worker.drain(), name="runtime-drain")
+
+    async def _open(self) -> None:
+        await _start(self.engine)
+        self.ready, self.problem = True, None
+        log.info("ready", extra={"store": self.engine.store.name, "worker_id": self.engine.worker.id})
+
+    async def _keep_opening(self) -> None:
+        wait_s = self._retry_s
+        while not self.draining:
+            await asyncio.sleep(wait_s)
+            wait_s = min(wait_s * 1.5, LONGEST_RETRY_S)
+            try:
+                await self._open()
+            except AgioError as error:  # too new a schema, say, can be mended without a restart here
+                self._note(error)
+            else:
+                return
+
+    def _note(self, error: AgioError) -> None:
+        if self.problem != str(error):
+            self.problem = str(error)
+            log.error("the store cannot be opened; trying again until it can", extra={"reason": self.problem})
+
+
+def make_runtime(
+    settings: Settings,
+    *,
+    agents: Iterable[Agent | DeclaredAgent] = (),
+    tools: Iterable[Tool | Callable[..., Any]] = (),
+    providers: Iterable[Provider | OpenAIModel] = (),
+) -> Runtime:
+    """Return the runtime of a server process; see `make_engine`."""
+    if settings.access_settings and not settings.accepts_anyone:
+        log.warning(
+            "this version does not check who calls, though settings say how; keep the port to yourself",
+            extra={"settings": settings.access_settings},
+        )
+    return Runtime(make_engine(settings, agents=agents, tools=tools, providers=providers))

@@ -1,0 +1,91 @@
+"""What starting a server takes: uvicorn's options, a free port, the built UI."""
+
+import errno
+import math
+import os
+import socket
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from agio.domain.errors import Conflict, Invalid
+from agio.observability.logs import log_config
+from agio.settings import Settings
+
+APP = "agio.api.app:app"
+"""Import string of the application: uvicorn takes no object where it starts processes of its own."""
+
+GRACE_S = 5
+"""What streams get, beyond the drain, to end by themselves."""
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def server_options(settings: Settings) -> dict[str, Any]:
+    """Return uvicorn's options, for `uvicorn.run` or `uvicorn.Config`."""
+    options: dict[str, Any] = {
+        "host": settings.host,
+        "port": settings.port,
+        "log_config": log_config(settings.log_level, settings.log_format),
+        "proxy_headers": settings.trust_proxy,
+        "forwarded_allow_ips": "*" if settings.trust_proxy else None,
+        # Longer than the drain, which runs while uvicorn waits for the streams.
+        "timeout_graceful_shutdown": math.ceil(settings.drain_s) + GRACE_S,
+        # At its default of 5 s the supervisor kills workers that are merely busy.
+        "timeout_worker_healthcheck": 30,
+    }
+    if settings.reload:
+        options["reload"] = True
+    else:
+        options["workers"] = settings.workers
+    return options
+
+
+def worker_variables(arguments: Mapping[str, Any]) -> dict[str, str]:
+    """Return `{variable: text}` that tell the processes which uvicorn starts what this one was told by argument."""
+    return {f"AGIO_{name.upper()}": _said(value) for name, value in arguments.items() if value is not None}
+
+
+def check_port(host: str, port: int) -> None:
+    """Refuse an address that cannot be listened on now.
+
+    Raises:
+        Conflict: something else listens there.
+        Invalid: it is no address of this machine, or not allowed to this user.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        with socket.socket(family, kind, protocol) as probe:
+            if os.name == "posix":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise Conflict(
+                f"port {port} on {host} is in use; stop what listens there, or choose another port"
+            ) from error
+        raise Invalid(f"cannot listen on {host} port {port}: {error.strerror or error}", field="port") from error
+
+
+def is_local(host: str) -> bool:
+    """Say whether only this machine can reach a server that listens there."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def find_ui() -> Path | None:
+    """Return the folder of the built UI: the installed package's, or the checkout's; None when there is none."""
+    for folder in (_PACKAGE / "ui", _PACKAGE.parent / "frontend" / "dist"):
+        if (folder / "index.html").is_file():
+            return folder
+    return None
+
+
+def _said(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,7 @@
+"""Settings: `AGIO_*` variables, `.env` and a config file."""
+
+from agio.settings.fields import Settings, User, default_database_path
+from agio.settings.layers import Given
+from agio.settings.loading import Variables, find_origins, load_settings
+
+__all__ = ["Given", "Settings", "User", "Variables", "default_database_path", "find_origins", "load_settings"]

@@ -1,0 +1,198 @@
+"""Every setting: type, unit, default, meaning."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import platformdirs
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from agio.settings.layers import LayeredSource
+from agio.settings.texts import check_database_url, check_mongo_uri, check_rate_limit, fold_level, read_json, read_list
+
+
+def _read_from(name: str, *neighbours: str) -> Any:
+    """Also read a setting from neighbours' variables; the first name that is set wins."""
+    return Field(validation_alias=AliasChoices(name, *neighbours))
+
+
+Seconds = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Secret = Annotated[SecretStr, Field(min_length=1)]
+Secrets = Annotated[tuple[Secret, ...], NoDecode, BeforeValidator(read_json)]
+
+
+class User(BaseModel):
+    """Somebody who may log in."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    password_hash: SecretStr
+    groups: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+
+
+class Settings(BaseSettings):
+    """How one installation of Agio behaves. Built once, passed down, never changed.
+
+    Each field is read from `AGIO_<NAME>`, from the neighbours' variables that it names, and from the config file.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="AGIO_",
+        env_file=".env",
+        env_ignore_empty=True,
+        dotenv_filtering="only_existing",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+        validate_by_name=True,
+    )
+
+    # -- server
+
+    host: Annotated[str, _read_from("AGIO_HOST", "AIPARTNERUPFLOW_HOST", "AIPARTNERUPFLOW_API_HOST")] = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 is every interface."""
+    port: Annotated[
+        int, Field(ge=0, le=65535), _read_from("AGIO_PORT", "AIPARTNERUPFLOW_PORT", "AIPARTNERUPFLOW_API_PORT")
+    ] = 8000
+    """TCP port to listen on; 0: any free one."""
+    workers: Count = 1
+    """Server processes on that port."""
+    reload: bool = False
+    """Start over when a source file changes; for development, with one process."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(read_list)] = ("*",)
+    """Origins that browsers may call from; `*` is all, without credentials. Empty: none."""
+    trust_proxy: bool = False
+    """Take the client's address and scheme from X-Forwarded-* headers."""
+    max_body_bytes: Count = 4 * 1024 * 1024
+    """Largest request body, in bytes."""
+    rate_limit: Annotated[str | None, AfterValidator(check_rate_limit)] = None
+    """Requests of one caller, as `<count>/<seconds>`; None: no limit. Used by the access layer."""
+    docs_enabled: Annotated[bool, _read_from("AGIO_DOCS_ENABLED", "DOCS_ENABLED")] = True
+    """Serve the API's description and its consoles (/docs, /redoc, /openapi.json)."""
+    log_level: Annotated[
+        Literal["CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "TRACE"], BeforeValidator(fold_level)
+    ] = "INFO"
+    """What is logged: this level and those above it."""
+    log_format: Literal["auto", "text", "json"] = "auto"
+    """`auto`: lines for people on a terminal, JSON lines elsewhere."""
+    config_file: Path | None = None
+    """YAML file with further settings; variables win over it."""
+
+    # -- storage
+
+    database_url: Annotated[
+        str | None,
+        Field(repr=False),
+        AfterValidator(check_database_url),
+        _read_from("AGIO_DATABASE_URL", "AIPARTNERUPFLOW_DATABASE_URL"),
+    ] = None
+    """`sqlite:///relative.db`, `sqlite:////absolute.db`, `mongodb://…`, `mongodb+srv://…`; None: see `store_url`."""
+    mongo_uri: Annotated[str | None, Field(repr=False), AfterValidator(check_mongo_uri)] = None
+    """The same for MongoDB alone; names one store with `database_url`, not a second one."""
+
+    # -- models and agents
+
+    openai_api_key: Annotated[SecretStr | None, _read_from("AGIO_OPENAI_API_KEY", "OPENAI_API_KEY")] = None
+    """Key of the OpenAI-compatible endpoint."""
+    openai_base_url: Annotated[str | None, _read_from("AGIO_OPENAI_BASE_URL", "OPENAI_BASE_URL")] = None
+    """Its base URL; None: OpenAI's own."""
+    default_model: str | None = None
+    """Model of agents that name none; a prefix (`anthropic/…`) may name the provider. None: the provider's default."""
+    default_agent: Annotated[str, Field(min_length=1)] = "assistant"
+    """Agent that answers where a request names none."""
+    examples: bool = True
+    """Make the example records at the first start."""
+    serper_api_key: Annotated[SecretStr | None, _read_from("AGIO_SERPER_API_KEY", "SERPER_API_KEY")] = None
+    """Key of the tool `web_search`; None: agents are not given that tool."""
+    allow_private_http: bool = False
+    """Let `http_get` and HTTP tools reach private addresses."""
+
+    # -- who may call: used by the access layer
+
+    auth_enabled: bool | None = None
+    """None: callers are checked as soon as one of the settings below says how."""
+    api_keys: Annotated[Secrets, _read_from("AGIO_API_KEYS", "FIREFLY_GENAI_AUTH_API_KEYS")] = ()
+    """Accepted API keys."""
+    api_key: Annotated[SecretStr | None, _read_from("AGIO_API_KEY", "API_KEY")] = None
+    """One more accepted API key."""
+    bearer_tokens: Annotated[Secrets, _read_from("AGIO_BEARER_TOKENS", "FIREFLY_GENAI_AUTH_BEARER_TOKENS")] = ()
+    """Accepted bearer tokens."""
+    jwt_secret: Annotated[
+        SecretStr | None,
+        _read_from("AGIO_JWT_SECRET", "AIPARTNERUPFLOW_JWT_SECRET", "AIPARTNERUPFLOW_JWT_SECRET_KEY"),
+    ] = None
+    """Signs and checks JSON web tokens; at least 32 bytes."""
+    users: Annotated[dict[str, User], NoDecode, BeforeValidator(read_json), Field(repr=False)] = Field(
+        default_factory=dict
+    )
+    """People who may log in, by name."""
+    secret_key: SecretStr | None = None
+    """Encrypts stored provider keys; None: such keys stay in memory."""
+
+    # -- runs
+
+    session_timeout_s: Seconds = 3600.0
+    """Seconds after its last use that a session of POST /chat or GET /stream expires."""
+    max_runs_per_group: Count | None = None
+    """Runs of one group that all processes together execute at once; None: no limit."""
+    max_runs_per_worker: Count = 500
+    """Runs that one process executes at once."""
+    lease_s: Seconds = 10.0
+    """Seconds without a heartbeat after which another process may take a process's runs."""
+    drain_s: Annotated[float, Field(ge=0)] = 30.0
+    """Seconds that a stopping process gives its runs to reach the end of a step."""
+    on_restart: Literal["resume", "cancel"] = "resume"
+    """What happens to a dead process's runs: they go on from their last checkpoint, or end as cancelled."""
+
+    @model_validator(mode="after")
+    def _check_together(self) -> "Settings":
+        if self.database_url and self.mongo_uri and self.database_url != self.mongo_uri:
+            raise ValueError("AGIO_DATABASE_URL and AGIO_MONGO_URI name two different stores; unset one of them")
+        if self.auth_enabled and not self.access_settings:
+            raise ValueError("auth is enabled, but nothing says how callers are checked: set AGIO_JWT_SECRET or keys")
+        return self
+
+    @property
+    def store_url(self) -> str:
+        """Where everything is kept; without a setting a SQLite file in the user's data folder."""
+        return self.database_url or self.mongo_uri or f"sqlite:///{default_database_path()}"
+
+    @property
+    def accepts_anyone(self) -> bool:
+        """Nothing says how callers would be checked, or checking is switched off."""
+        return self.auth_enabled is False or not self.access_settings
+
+    @property
+    def access_settings(self) -> tuple[str, ...]:
+        """Names of the fields that say how callers are checked, as far as they are set."""
+        names = ("api_keys", "api_key", "bearer_tokens", "jwt_secret", "users")
+        return tuple(name for name in names if getattr(self, name))
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the one source, which reads the layers itself."""
+        return (LayeredSource(settings_cls, init_settings(), getattr(dotenv_settings, "env_file", None)),)
+
+
+def default_database_path() -> Path:
+    """Return the file that is used when no setting names a store."""
+    return platformdirs.user_data_path("agio", appauthor=False) / "agio.db"

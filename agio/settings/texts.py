@@ -1,0 +1,61 @@
+"""What single settings may say: readers of JSON and lists, and checks. Each raises `ValueError`."""
+
+import json
+import re
+from typing import Any
+
+SUPPORTED = "sqlite:///relative.db, sqlite:////absolute.db, mongodb://… and mongodb+srv://…"
+
+
+def read_json(value: Any) -> Any:
+    """Decode a text as JSON; anything else is taken as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise ValueError("must be JSON") from error
+
+
+def read_list(value: Any) -> Any:
+    """Decode a text as a JSON list, or split it at its commas."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return read_json(value)
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def fold_level(value: Any) -> Any:
+    """Put a log level into upper case."""
+    return value.strip().upper() if isinstance(value, str) else value
+
+
+def check_database_url(url: str | None) -> str | None:
+    """Refuse a URL of a kind that Agio cannot use, or that names no file."""
+    if url is None:
+        return None
+    kind = url.partition("://")[0] if "://" in url else ""
+    if kind in ("mongodb", "mongodb+srv"):
+        return url
+    if kind != "sqlite":
+        said = f"{kind!r} is no kind of database" if kind else "this is no URL of a database"
+        raise ValueError(f"{said} that Agio can use; it supports {SUPPORTED}")
+    path = url.removeprefix("sqlite:///")
+    if path == url or path in ("", ":memory:"):
+        raise ValueError(f"a SQLite URL must name a file, for a store in memory would not survive: {SUPPORTED}")
+    return url
+
+
+def check_mongo_uri(uri: str | None) -> str | None:
+    """Refuse anything but a MongoDB URI."""
+    if uri is not None and not uri.startswith(("mongodb://", "mongodb+srv://")):
+        raise ValueError("must start with mongodb:// or mongodb+srv://")
+    return uri
+
+
+def check_rate_limit(text: str | None) -> str | None:
+    """Refuse anything but `<count>/<seconds>`."""
+    if text is not None and not re.fullmatch(r"[1-9]\d*/(?!0+(?:\.0*)?$)\d+(?:\.\d+)?", text):
+        raise ValueError("must be <count>/<seconds>, such as 100/60")
+    return text

@@ -1,0 +1,52 @@
+"""The catalog: records that people and code manage."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from agio.storage.codec import to_micros
+from agio.storage.mongo.calls import Part, read, write
+from agio.storage.mongo.kinds import condition
+from agio.storage.port import Kind, Page
+
+T = TypeVar("T")
+
+
+class CatalogMethods(Part):
+    """Implements `Catalog`."""
+
+    @write
+    async def insert(self, kind: Kind[T], record: T) -> T:
+        await self._kinds[kind].insert(record)
+        return record
+
+    @read
+    async def get(self, kind: Kind[T], group_id: str, record_id: str) -> T:
+        return await self._kinds[kind].get(group_id, record_id)
+
+    @read
+    async def find(
+        self,
+        kind: Kind[T],
+        group_id: str,
+        where: Mapping[str, Any] | None = None,
+        *,
+        text: str | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+        newest_first: bool = False,
+    ) -> Page[T]:
+        found = condition(kind, group_id, where or {}, text)
+        return await self._kinds[kind].page(found, limit=limit, offset=offset, newest_first=newest_first)
+
+    @write
+    async def update(self, kind: Kind[T], group_id: str, record_id: str, change: Callable[[T], T]) -> T:
+        return await self._kinds[kind].change(group_id, record_id, change)
+
+    @write
+    async def delete(self, kind: Kind[T], group_id: str, record_id: str) -> None:
+        await self._kinds[kind].delete(group_id, record_id)
+
+    @write
+    async def prune(self, kind: Kind[T], before: datetime) -> int:
+        return await self._kinds[kind].prune(to_micros(before))

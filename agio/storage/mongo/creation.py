@@ -1,0 +1,113 @@
+"""Accepting a run.
+
+The document of the run is the accept point. What it needs (spec, snapshot, session, branch) is written before
+it and is garbage without it. The first entry of the journal is written after it, here or by whoever finds it
+missing. So the run is there whole for every reader, and a crash at any point leaves a run or none.
+"""
+
+from dataclasses import replace
+from typing import TypeVar
+
+from pymongo.errors import DuplicateKeyError
+
+from agio.domain.branches import Branch
+from agio.domain.errors import AlreadyExists, BranchBusy
+from agio.storage.codec import dump_record
+from agio.storage.mongo import keys
+from agio.storage.mongo.calls import Part
+from agio.storage.mongo.commits import together
+from agio.storage.mongo.database import Document
+from agio.storage.mongo.inserts import insert_absent, insert_new
+from agio.storage.mongo.run_records import RunState, first_state
+from agio.storage.mongo.schema import RUNS, SPECS
+from agio.storage.port import BRANCHES, SESSIONS, Kind, RunCreation
+
+T = TypeVar("T")
+
+
+class Creation(Part):
+    """Implements `create_run`."""
+
+    async def _create(self, creation: RunCreation) -> RunState:
+        waits = await self._look(creation)
+        stamp = self._database.stamp()
+        spec = keys.part(creation.run.id, f"{stamp:x}")
+        first = await self._entries.document(creation.first)
+        session, branch, _, _ = await together(
+            self._borrow(SESSIONS, creation.session),
+            self._borrow(BRANCHES, creation.branch),
+            self._put_spec(creation, spec, first),
+            self._snapshots.keep(creation.run.group_id, creation.snapshot),
+        )
+        run = replace(creation.run, holds_branch=not waits)
+        try:
+            await self._check_branch(creation.branch, made=branch is not None)
+            state = await self._accept(first_state(run, spec=spec, stamp=stamp), may_wait=creation.may_wait)
+        except (AlreadyExists, BranchBusy):
+            await together(
+                self._kinds[SESSIONS].take_back(session),
+                self._kinds[BRANCHES].take_back(branch),
+                self._database[SPECS].delete_one({"_id": spec}),
+            )
+            raise
+        await self._entries.begin(first)
+        return await self._turns.settle(None, state)
+
+    async def _look(self, creation: RunCreation) -> bool:
+        """Say whether the run has to wait; refuse it before anything is written, if possible."""
+        run = creation.run
+        branch = keys.in_group(run.group_id, run.branch_id)
+        known = self._database[RUNS].find({"$or": [{"_id": run.id}, {"holds": branch}]}, {"holds": 1})
+        holder = None
+        async for each in known:
+            if each["_id"] == run.id:
+                raise _taken(run.id)
+            holder = each
+        if holder is None and creation.branch is None:
+            # Where runs wait and none holds the branch, it is about to be passed on to one of them.
+            holder = await self._database[RUNS].find_one({"waits": branch}, {"_id": 1})
+        if holder is not None and not creation.may_wait:
+            raise BranchBusy(f"branch {run.branch_id!r} is held by run {holder['_id']!r}", holder=holder["_id"])
+        return holder is not None
+
+    async def _accept(self, state: RunState, *, may_wait: bool) -> RunState:
+        while True:
+            try:
+                await insert_new(self._database, RUNS, await self._runs.document(state))
+            except DuplicateKeyError as error:
+                if await self._database[RUNS].find_one({"_id": state.run.id}, {"_id": 1}) is not None:
+                    raise _taken(state.run.id) from error
+                busy = await self._turns.busy(state.run)
+            else:
+                return state
+            if busy is None:
+                continue
+            if not may_wait:
+                raise busy
+            run = replace(state.run, holds_branch=False)
+            state = first_state(run, spec=state.spec, stamp=state.writes[0])
+
+    async def _put_spec(self, creation: RunCreation, key: str, first: Document) -> None:
+        text = await self._blobs.shrink(creation.run.id, dump_record(creation.spec))
+        document = {"_id": key, "group_id": creation.run.group_id, "doc": text, "first": first}
+        await insert_absent(self._database, SPECS, document)
+
+    async def _borrow(self, kind: Kind[T], record: T | None) -> Document | None:
+        return await self._kinds[kind].borrow(record) if record is not None else None
+
+    async def _check_branch(self, branch: Branch | None, *, made: bool) -> None:
+        """Refuse a branch whose id another one has. One that is the same was made by an earlier attempt."""
+        if branch is None or made:
+            return
+        there = await self._kinds[BRANCHES].get(branch.group_id, branch.id)
+        if _course(there) != _course(branch):
+            raise AlreadyExists(f"there is another branch with id {branch.id!r}")
+
+
+def _course(branch: Branch) -> tuple[object, ...]:
+    """Return what makes a branch the same line of conversation."""
+    return branch.session_id, branch.parent_id, branch.fork_position, branch.edits
+
+
+def _taken(run_id: str) -> AlreadyExists:
+    return AlreadyExists(f"there is already a run with id {run_id!r}")

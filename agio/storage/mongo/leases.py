@@ -1,0 +1,184 @@
+"""Which workers live, and which runs they may take."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
+
+from pymongo.errors import DuplicateKeyError
+
+from agio.domain.control import claim, take_over
+from agio.domain.runs import Run
+from agio.domain.status import TERMINAL
+from agio.storage.mongo import keys
+from agio.storage.mongo.calls import read, write
+from agio.storage.mongo.commits import together
+from agio.storage.mongo.database import Document
+from agio.storage.mongo.journal import JournalMethods
+from agio.storage.mongo.removal import RemovalMethods
+from agio.storage.mongo.run_records import RunState
+from agio.storage.mongo.schema import APPROVALS, JOURNAL, RUNS, WORKERS
+from agio.storage.port import WorkerLimits
+
+FEW_HEADS = 8
+"""Up to so many heads are read one by one, at once; more of them in one call."""
+
+SWEPT_AT_ONCE = 200
+
+
+class LeaseMethods(JournalMethods, RemovalMethods):
+    """Implements `Leases`, but for the hints."""
+
+    _last_group: str | None = None
+    """The group that had its turn last."""
+    _swept_to: str = ""
+    """The run whose approvals were looked at last."""
+
+    @write
+    async def beat(self, worker_id: str, about: Mapping[str, str]) -> None:
+        beat = {"$set": {"about": dict(about)}, "$currentDate": {"beat_at": True}}
+
+        async def attempt(_: bool) -> None:
+            await self._database[WORKERS].update_one({"_id": worker_id}, beat, upsert=True)
+
+        await self._database.commits.repeat(attempt)
+
+    @write
+    async def retire(self, worker_id: str) -> None:
+        async def attempt(_: bool) -> None:
+            await self._database[WORKERS].delete_one({"_id": worker_id})
+
+        await self._database.commits.repeat(attempt)
+
+    @read
+    async def living(self, lease_s: float) -> frozenset[str]:
+        return await self._living(lease_s)
+
+    async def _living(self, lease_s: float) -> frozenset[str]:
+        # Both instants are the primary's: $currentDate when it beat, the time of its `hello` now.
+        oldest = await self._database.now() - timedelta(seconds=lease_s)
+        found = self._database[WORKERS].find({"beat_at": {"$gt": oldest}}, {"_id": 1})
+        return frozenset([each["_id"] async for each in found])
+
+    @write
+    async def claim_ready(self, worker_id: str, limits: WorkerLimits) -> Run | None:
+        full: set[str] = set()
+        while (state := await self._next_ready(full)) is not None:
+            group_id = state.run.group_id
+            slot = None
+            if limits.runs_per_group is not None and not state.run.has_command:
+                slot = await self._free_slot(group_id, limits.runs_per_group)
+                if slot is None:
+                    full.add(group_id)
+                    continue
+            claimed = claim(state.run, worker_id, at=datetime.now(UTC))
+            assert claimed is not None, "it was found by what its record says"
+            try:
+                owned = await self._runs.swap(state, claimed, slot=slot)
+            except DuplicateKeyError:  # another process took the slot
+                continue
+            if owned is not None:
+                self._last_group = group_id
+                await self._entries.ensure_begun(owned)
+                return owned.run
+        return None
+
+    async def _next_ready(self, full: Collection[str]) -> RunState | None:
+        """Return a run with a waiting command, else the run ready longest of the group whose turn it is."""
+        last = self._last_group
+        urgent, ready = await asyncio.gather(
+            self._runs.find({"urgent": {"$gt": 0}}, sort=[("urgent", 1)]),
+            self._first_ready({"$exists": True} if last is None else {"$gt": last}, full),
+        )
+        if urgent is not None or ready is not None or last is None:
+            return urgent or ready
+        return await self._first_ready({"$lte": last}, full)
+
+    async def _first_ready(self, groups: Document, full: Collection[str]) -> RunState | None:
+        among = {**groups, "$nin": sorted(full)} if full else groups
+        return await self._runs.find({"ready": among}, sort=[("ready", 1), ("ready_at", 1)])
+
+    async def _free_slot(self, group_id: str, limit: int) -> str | None:
+        """Return a slot that a run of the group may take, None when there are as many runs as may be.
+
+        The unique index on slots makes the limit exact however many processes claim at once. Runs that took
+        none (claimed for a command, or by a worker without limits) count too, as far as they can be seen.
+        """
+        owned = self._database[RUNS].find({"owner": {"$gt": ""}, "group_id": group_id}, {"slot": 1})
+        taken = [each.get("slot") async for each in owned]
+        if len(taken) >= limit:
+            return None
+        names = (keys.in_group(group_id, str(number)) for number in range(limit))
+        return next(name for name in names if name not in taken)
+
+    @write
+    async def claim_abandoned(self, worker_id: str, lease_s: float) -> Run | None:
+        # Who asks lives, even if its beat is late: it must not take its runs over from itself.
+        living = await self._living(lease_s) | {worker_id}
+        while True:
+            state = await self._runs.find({"owner": {"$gt": "", "$nin": sorted(living)}})
+            if state is None:
+                return None
+            taken = take_over(state.run, worker_id, living=living, at=datetime.now(UTC))
+            if taken is None:
+                return None
+            owned = await self._runs.swap(state, taken)
+            if owned is not None:
+                await self._entries.ensure_begun(owned)
+                return owned.run
+
+    @read
+    async def commands(self, worker_id: str) -> list[Run]:
+        found = self._database[RUNS].find({"owner": worker_id, "unheard": True})
+        return [state.run for state in await self._runs.load_all(await found.to_list(None))]
+
+    @read
+    async def owned(self, worker_id: str) -> list[Run]:
+        found = self._database[RUNS].find({"owner": worker_id})
+        return [state.run for state in await self._runs.load_all(await found.to_list(None))]
+
+    @read
+    async def heads(self, run_ids: Collection[str]) -> dict[str, int]:
+        wanted = list(dict.fromkeys(run_ids))
+        if len(wanted) > FEW_HEADS:
+            return await self._many_heads(wanted)
+        found = await asyncio.gather(*map(self._head, wanted))
+        return {run_id: seq for run_id, seq in zip(wanted, found, strict=True) if seq}
+
+    async def _head(self, run_id: str) -> int:
+        wanted = {"_id": keys.entries(run_id)}
+        last = await self._database[JOURNAL].find_one(wanted, {"last_seq": 1}, sort=[("_id", -1)])
+        return int(last["last_seq"]) if last is not None else 0
+
+    async def _many_heads(self, run_ids: list[str]) -> dict[str, int]:
+        newest: list[Document] = [
+            {"$match": {"$expr": {"$and": [{"$gte": ["$_id", "$$low"]}, {"$lt": ["$_id", "$$high"]}]}}},
+            {"$sort": {"_id": -1}},
+            {"$limit": 1},
+            {"$project": {"last_seq": 1}},
+        ]
+        bounds = {"low": {"$concat": ["$_id", ":"]}, "high": {"$concat": ["$_id", ";"]}}
+        lookup = {"from": JOURNAL, "let": bounds, "pipeline": newest, "as": "last"}
+        found = await self._database[RUNS].aggregate(
+            [{"$match": {"_id": {"$in": run_ids}}}, {"$project": {"_id": 1}}, {"$lookup": lookup}]
+        )
+        return {each["_id"]: int(each["last"][0]["last_seq"]) async for each in found if each["last"]}
+
+    @write
+    async def sweep(self) -> None:
+        await together(self._turns.sweep(), self._clear_leftovers(), self._sweep_approvals())
+
+    async def _sweep_approvals(self) -> None:
+        """Cancel approvals of ended runs; look at some of those that are pending, at others next time."""
+        wanted = {"pending": {"$gt": self._swept_to}}
+        found = self._database[APPROVALS].find(wanted, {"group_id": 1, "pending": 1})
+        pending = await found.sort("pending", 1).limit(SWEPT_AT_ONCE).to_list(None)
+        self._swept_to = pending[-1]["pending"] if len(pending) == SWEPT_AT_ONCE else ""
+        run_ids = sorted({each["pending"] for each in pending})
+        if not run_ids:
+            return
+        ended = {"_id": {"$in": run_ids}, "status": {"$in": sorted(status.value for status in TERMINAL)}}
+        states = await self._runs.load_all(await self._database[RUNS].find(ended).to_list(None))
+        ends = {state.run.id: state.run.ended_at for state in states}
+        for each in pending:
+            if (end := ends.get(each["pending"])) is not None:
+                await self._cancel(each, end)

@@ -1,0 +1,111 @@
+"""Runs: their records, their specs and the agents that they pin."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from agio.domain.agents import AgentSnapshot
+from agio.domain.errors import AlreadyExists, BranchBusy, InvalidTransition, NotFound
+from agio.domain.runs import Run, RunSpec
+from agio.storage.codec import dump_entry, dump_record, load_record
+from agio.storage.port import BRANCHES, SESSIONS, Page, RunCreation, RunFilter
+from agio.storage.sqlite.catalog import insert_missing_record, insert_record
+from agio.storage.sqlite.connection import Connection
+from agio.storage.sqlite.entries import insert_entries
+from agio.storage.sqlite.listing import Window, list_page
+from agio.storage.sqlite.part import Part
+from agio.storage.sqlite.rows import find_holder, find_run, insert_run, write_run
+
+
+class Runs(Part):
+    """The records of runs."""
+
+    async def create_run(self, creation: RunCreation) -> Run:
+        return await self._database.write(lambda c: _create(c, creation, self._inline_limit))
+
+    async def get_run(self, group_id: str, run_id: str) -> Run:
+        return (await self._database.read(lambda c: find_run(c, group_id, run_id))).run
+
+    async def get_spec(self, group_id: str, run_id: str) -> RunSpec:
+        def read(connection: Connection) -> RunSpec:
+            no = find_run(connection, group_id, run_id).no
+            (doc,) = connection.execute("SELECT doc FROM specs WHERE run_no = ?", (no,)).fetchone()
+            return load_record(doc, RunSpec)
+
+        return await self._database.read(read)
+
+    async def list_runs(
+        self,
+        group_id: str,
+        where: RunFilter,
+        *,
+        limit: int,
+        offset: int = 0,
+        cursor: str | None = None,
+        newest_first: bool = True,
+    ) -> Page[Run]:
+        window = Window(limit=limit, offset=offset, cursor=cursor, newest_first=newest_first)
+        return await self._database.read(lambda c: list_page(c, group_id, where, window))
+
+    async def update_run(self, group_id: str, run_id: str, change: Callable[[Run], Run]) -> Run:
+        def work(connection: Connection) -> Run:
+            stored = find_run(connection, group_id, run_id)
+            return write_run(connection, stored, change(stored.run))
+
+        return await self._database.write(work)
+
+    async def delete_run(self, group_id: str, run_id: str) -> None:
+        await self._database.write(lambda c: _delete(c, group_id, run_id))
+
+    async def get_snapshot(self, group_id: str, digest: str) -> AgentSnapshot:
+        def read(connection: Connection) -> AgentSnapshot:
+            row = connection.execute(
+                "SELECT doc FROM snapshots WHERE group_id = ? AND digest = ?", (group_id, digest)
+            ).fetchone()
+            if row is None:
+                raise NotFound(f"there is no agent snapshot {digest!r}")
+            return load_record(row[0], AgentSnapshot)
+
+        return await self._database.read(read)
+
+    async def put_snapshot(self, group_id: str, snapshot: AgentSnapshot) -> None:
+        await self._database.write(lambda c: _keep_snapshot(c, group_id, snapshot))
+
+
+def _create(connection: Connection, creation: RunCreation, inline_limit: int) -> Run:
+    run = creation.run
+    if connection.execute("SELECT 1 FROM runs WHERE id = ?", (run.id,)).fetchone():
+        raise AlreadyExists(f"the run id {run.id!r} is taken")
+    holder = find_holder(connection, run.group_id, run.branch_id)
+    if holder is not None and not creation.may_wait:
+        raise BranchBusy(f"run {holder!r} holds branch {run.branch_id!r}", holder=holder)
+    if creation.session is not None:
+        insert_missing_record(connection, SESSIONS, creation.session)
+    if creation.branch is not None:
+        insert_record(connection, BRANCHES, creation.branch)
+    run = replace(run, holds_branch=holder is None)
+    no = insert_run(connection, run)
+    connection.execute("INSERT INTO specs VALUES (?, ?)", (no, dump_record(creation.spec)))
+    _keep_snapshot(connection, run.group_id, creation.snapshot)
+    insert_entries(connection, [dump_entry(creation.first)], inline_limit)
+    return run
+
+
+def _delete(connection: Connection, group_id: str, run_id: str) -> None:
+    no, run = find_run(connection, group_id, run_id)
+    if not run.is_terminal:
+        raise InvalidTransition(f"run {run_id!r} is {run.status}; only an ended run can be deleted", status=run.status)
+    connection.execute("DELETE FROM approvals WHERE group_id = ? AND run_id = ?", (group_id, run_id))
+    for statement in (
+        "DELETE FROM journal WHERE run_no = ?",
+        "DELETE FROM chunks WHERE run_no = ?",
+        "DELETE FROM run_tags WHERE run_no = ?",
+        "DELETE FROM specs WHERE run_no = ?",
+        "DELETE FROM runs WHERE no = ?",
+    ):
+        connection.execute(statement, (no,))
+
+
+def _keep_snapshot(connection: Connection, group_id: str, snapshot: AgentSnapshot) -> None:
+    connection.execute(
+        "INSERT OR IGNORE INTO snapshots VALUES (?, ?, ?)", (group_id, snapshot.digest, dump_record(snapshot))
+    )

@@ -1,0 +1,98 @@
+"""Every test class of the suite."""
+
+from agio.testing.conformance.suite.append import (
+    TestAppend,
+    TestAtomicEntry,
+    TestEndingRun,
+    TestFence,
+    TestProjection,
+)
+from agio.testing.conformance.suite.approvals import TestApprovals, TestListApprovals, TestSnapshots
+from agio.testing.conformance.suite.catalog import (
+    TestEveryKind,
+    TestFind,
+    TestUniqueFields,
+    TestUpdatingAtOnce,
+)
+from agio.testing.conformance.suite.checkpoints import (
+    TestAnnotateCheckpoint,
+    TestCheckpoints,
+    TestSessionCheckpoints,
+)
+from agio.testing.conformance.suite.connection import TestConnection
+from agio.testing.conformance.suite.conversation import (
+    TestBranchEnd,
+    TestLineage,
+    TestReadMessages,
+    TestSharedPast,
+)
+from agio.testing.conformance.suite.create_run import (
+    TestCreateRun,
+    TestCreateRunOnBusyBranch,
+    TestCreateRunOnce,
+)
+from agio.testing.conformance.suite.deletion import TestDeleteRun, TestDependents
+from agio.testing.conformance.suite.hints import TestHints
+from agio.testing.conformance.suite.journal import TestHead, TestReadEntries
+from agio.testing.conformance.suite.leases import (
+    TestBeat,
+    TestClaimAbandoned,
+    TestClaimReady,
+    TestClaimingAtOnce,
+    TestCommands,
+    TestFairness,
+    TestLimits,
+    TestSweep,
+)
+from agio.testing.conformance.suite.listing import TestListRuns, TestRunFilter, TestRunPaging
+from agio.testing.conformance.suite.queueing import TestBranchQueue
+from agio.testing.conformance.suite.round_trip import TestRoundTrip
+from agio.testing.conformance.suite.tenancy import TestTenancy
+from agio.testing.conformance.suite.update_run import TestBranchHold, TestUpdateRun
+
+__all__ = [
+    "TestAnnotateCheckpoint",
+    "TestAppend",
+    "TestApprovals",
+    "TestAtomicEntry",
+    "TestBeat",
+    "TestBranchEnd",
+    "TestBranchHold",
+    "TestBranchQueue",
+    "TestCheckpoints",
+    "TestClaimAbandoned",
+    "TestClaimReady",
+    "TestClaimingAtOnce",
+    "TestCommands",
+    "TestConnection",
+    "TestCreateRun",
+    "TestCreateRunOnBusyBranch",
+    "TestCreateRunOnce",
+    "TestDeleteRun",
+    "TestDependents",
+    "TestEndingRun",
+    "TestEveryKind",
+    "TestFairness",
+    "TestFence",
+    "TestFind",
+    "TestHead",
+    "TestHints",
+    "TestLimits",
+    "TestLineage",
+    "TestListApprovals",
+    "TestListRuns",
+    "TestProjection",
+    "TestReadEntries",
+    "TestReadMessages",
+    "TestRoundTrip",
+    "TestRunFilter",
+    "TestRunPaging",
+    "TestSessionCheckpoints",
+    "TestSharedPast",
+    "TestSnapshots",
+    "TestSweep",
+    "TestTenancy",
+    "TestUniqueFields",
+    "TestUpdateRun",
+    "TestUpdatingAtOnce",
+]

@@ -1,0 +1,187 @@
+"""The databases that the conformance suite runs over."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mongomock.collection import Collection
+from mongomock_motor import AsyncMongoMockClient
+from pymongo import IndexModel, MongoClient
+from pymongo.database import Database
+
+from agio.storage.port import Store, StoreSettings
+from agio.testing.conformance.backend import Backend
+from agio.testing.conformance.fixtures import declared, group, open_store, other, store
+from tests.support.mongod import fresh_database
+
+__all__ = ["declared", "group", "open_store", "other", "store"]
+
+NO_BULK = "mongomock's bulk writes do not take the `sort` that PyMongo hands them"
+NO_LOOKUP = "mongomock has no $lookup with a pipeline"
+MOCK_CANNOT: Mapping[str, str] = {
+    "TestAppend.test_results_of_a_batch_are_in_its_order": NO_BULK,
+    "TestAppend.test_batch_spans_groups": NO_BULK,
+    "TestAppend.test_batch_of_two_hundred_runs_is_appended_whole": NO_LOOKUP,
+    "TestFence.test_one_refused_among_many_stops_no_other": NO_BULK,
+    "TestFence.test_own_batch_again_is_taken_for_done_beside_new_entries": NO_BULK,
+    "TestHead.test_heads_of_a_thousand_runs": NO_LOOKUP,
+}
+
+BACKENDS = [
+    pytest.param("sqlite", id="sqlite"),
+    pytest.param("standalone", id="mongo-standalone", marks=pytest.mark.mongo),
+    pytest.param("replica_set", id="mongo-replica-set", marks=pytest.mark.mongo),
+    pytest.param("mock", id="mongomock"),
+]
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Each database in turn, with nothing in it."""
+    made: Backend = request.getfixturevalue(f"{request.param}_backend")
+    return made
+
+
+@pytest.fixture
+def sqlite_backend(tmp_path: Path) -> Backend:
+    """A file of the test's own."""
+    from agio.storage.sqlite import SQLiteStore  # noqa: PLC0415 - one adapter may be missing
+
+    file = tmp_path / "agio.db"
+
+    def make(inline_limit: int) -> Store:
+        return SQLiteStore(StoreSettings(url=f"sqlite:///{file}", inline_limit=inline_limit))
+
+    async def age_worker(_: Store, worker_id: str, seconds: float) -> None:
+        _execute(file, "UPDATE workers SET beat_us = beat_us - ? WHERE id = ?", seconds * 1_000_000, worker_id)
+
+    async def lose_hold(_: Store, group_id: str, run_id: str) -> None:
+        change = "json_set(doc, '$.status', 'cancelled', '$.holds_branch', json('false'), '$.ended_at', ?)"
+        _execute(
+            file,
+            f"UPDATE runs SET status = 'cancelled', holds = NULL, queue = NULL, doc = {change} "
+            "WHERE id = ? AND group_id = ?",
+            ENDED_AT,
+            run_id,
+            group_id,
+        )
+
+    return Backend(
+        name="sqlite", store_factory=make, age_worker=age_worker, lose_hold=lose_hold, hint_source="data_version"
+    )
+
+
+ENDED_AT = "2025-01-01T12:00:00Z"
+
+
+def _execute(file: Path, statement: str, *values: Any) -> None:
+    with closing(sqlite3.connect(file, timeout=10)) as connection, connection:
+        assert connection.execute(statement, values).rowcount == 1
+
+
+@pytest.fixture(scope="session")
+def standalone_database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """One database for all tests: indexes take longer to make than documents to delete."""
+    with fresh_database(request.getfixturevalue("mongo_standalone")) as uri:
+        yield uri
+
+
+@pytest.fixture(scope="session")
+def replica_set_database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """As `standalone_database`."""
+    with fresh_database(request.getfixturevalue("mongo_replica_set")) as uri:
+        yield uri
+
+
+@pytest.fixture
+def standalone_backend(standalone_database: str) -> Iterator[Backend]:
+    """A server without replication."""
+    with MongoClient[dict[str, Any]](standalone_database) as client:
+        _empty(client.get_default_database())
+        yield _mongo("mongo-standalone", standalone_database, client, hint_source="none")
+
+
+@pytest.fixture
+def replica_set_backend(replica_set_database: str) -> Iterator[Backend]:
+    """A replica set of one."""
+    with MongoClient[dict[str, Any]](replica_set_database) as client:
+        _empty(client.get_default_database())
+        yield _mongo("mongo-replica-set", replica_set_database, client, hint_source="change_stream")
+
+
+def _empty(database: Database[dict[str, Any]]) -> None:
+    for name in database.list_collection_names():
+        database[name].delete_many({})
+
+
+def _mongo(name: str, uri: str, client: MongoClient[dict[str, Any]], *, hint_source: Any) -> Backend:
+    from agio.storage.mongo import MongoStore  # noqa: PLC0415 - one adapter may be missing
+
+    def make(inline_limit: int) -> Store:
+        return MongoStore(StoreSettings(url=uri, inline_limit=inline_limit))
+
+    return _with_hooks(name, make, client.get_default_database(), hint_source=hint_source)
+
+
+def _with_hooks(
+    name: str,
+    make: Callable[[int], Store],
+    database: Database[dict[str, Any]],
+    *,
+    hint_source: Any,
+    cannot: Mapping[str, str] | None = None,
+) -> Backend:
+    async def age_worker(_: Store, worker_id: str, seconds: float) -> None:
+        found = database["workers"].find_one({"_id": worker_id})
+        assert found is not None
+        older = found["beat_at"].timestamp() - seconds
+        database["workers"].update_one({"_id": worker_id}, {"$set": {"beat_at": _at(older)}})
+
+    async def lose_hold(_: Store, group_id: str, run_id: str) -> None:
+        found = database["runs"].find_one({"_id": run_id, "group_id": group_id})
+        assert found is not None
+        run = json.loads(found["doc"]) | {"status": "cancelled", "holds_branch": False, "ended_at": ENDED_AT}
+        gone = dict.fromkeys(("holds", "ready", "ready_at", "urgent"), "")
+        change = {"$set": {"status": "cancelled", "doc": json.dumps(run)}, "$unset": gone}
+        database["runs"].update_one({"_id": run_id}, change)
+
+    return Backend(
+        name=name,
+        store_factory=make,
+        age_worker=age_worker,
+        lose_hold=lose_hold,
+        hint_source=hint_source,
+        cannot=cannot or {},
+    )
+
+
+def _at(timestamp: float) -> Any:
+    return datetime.fromtimestamp(timestamp, UTC)
+
+
+@pytest.fixture
+def mock_backend(monkeypatch: pytest.MonkeyPatch) -> Backend:
+    """mongomock through mongomock-motor, in this process's memory."""
+    from agio.storage.mongo import MongoStore  # noqa: PLC0415 - one adapter may be missing
+
+    monkeypatch.setattr(Collection, "create_indexes", _create_indexes)
+    client = AsyncMongoMockClient()
+
+    def make(inline_limit: int) -> Store:
+        return MongoStore(StoreSettings(url="mongodb://mock/agio", inline_limit=inline_limit), client=client)
+
+    database = client["agio"].delegate
+    return _with_hooks("mongomock", make, database, hint_source="none", cannot=MOCK_CANNOT)
+
+
+def _create_indexes(collection: Collection, indexes: list[IndexModel]) -> list[str]:
+    """Make indexes with all their options: mongomock forgets `partialFilterExpression` where it makes many."""
+    return [
+        collection.create_index(list(options.pop("key").items()), **options)
+        for options in (dict(index.document) for index in indexes)
+    ]
