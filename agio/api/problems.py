@@ -162,5 +162,5 @@ def _finding(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _field(loc: Sequence[Any]) -> str:
-    parts = [str(part) for part in loc if part not in ("body", "query", "path", "header")]
+    parts = [str(part) for part in loc[1:]] if not isinstance(loc[-1], int) or len(loc) > 2 else []
     return ".".join(parts) or "body"

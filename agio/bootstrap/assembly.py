@@ -63,16 +63,11 @@ def make_tools(settings: Settings, store: Store, tools: Iterable[Tool | Callable
     builtin = BuiltinToolSettings(serper_api_key=key.get_secret_value() if key else None, network=network)
     by_name = {tool.name: tool for tool in builtin_tools(builtin)} | _by_name(tools)
 
-    async def find_stored(group_id: str, name: str) -> StoredTool | None:
-        found = await store.find(TOOLS, group_id, text=name)
-        return next((record for record in found.items if record.name == name), None)
-
     async def list_stored(group_id: str) -> Iterable[StoredTool]:
         return (await store.find(TOOLS, group_id)).items
 
     return ToolRegistry(
         by_name.values(),
-        find_stored=find_stored,
         list_stored=list_stored,
         makers={"http": http_tool_maker(GuardedClient(network))},
     )

@@ -94,7 +94,7 @@ def request_resume(
             f"the run is {run.status}; only a paused, waiting or interrupted run can be resumed",
             status=run.status,
         )
-    return _queue(run, order, at)
+    return _queue(replace(run, pause=None), order, at)
 
 
 def note_decision(run: Run, *, by: str, at: datetime) -> Run:
@@ -224,7 +224,7 @@ def _let_go(run: Run, update: RunUpdate, at: datetime) -> Run:
     assert update.status is not None
     status = move(run.status, update.status)
     ended = status not in RESTING and status is not RunStatus.QUEUED
-    if not ended and run.order is not None and status is RunStatus.WAITING:
+    if run.order is not None and (status is RunStatus.WAITING or (status is RunStatus.PAUSED and _resumed(run))):
         status = RunStatus.QUEUED
     return replace(
         run,
@@ -239,3 +239,8 @@ def _let_go(run: Run, update: RunUpdate, at: datetime) -> Run:
         order=None if ended else run.order,
         ended_at=at if ended else None,
     )
+
+
+def _resumed(run: Run) -> bool:
+    """Say whether the pause was taken back while its owner carried it out."""
+    return run.pause is None and run.order is not None and run.order.kind == "resume"

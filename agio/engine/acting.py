@@ -109,10 +109,14 @@ def _arguments_text(decided: Approval | None, call: ToolCall) -> str:
 
 
 async def _find(drive: Drive, call: ToolCall) -> Tool:
-    offered = call.name in drive.state.snapshot.tools
-    tool = await drive.services.toolbox.find(drive.state.run.group_id, call.name) if offered else None
+    offered = drive.state.snapshot.tools
+    if drive.tools is None:
+        drive.tools = await drive.services.toolbox.find_all(drive.state.run.group_id, offered)
+    tool = drive.tools.get(call.name)
+    if isinstance(tool, ToolError):
+        raise tool
     if tool is None:
-        names = ", ".join(drive.state.snapshot.tools) or "none"
+        names = ", ".join(offered) or "none"
         raise ToolError(f"there is no tool {call.name!r}; the tools are: {names}", code="unknown_tool")
     return tool
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from agio.domain import events as ev
 from agio.domain.checkpoints import Checkpoint, CheckpointKind
+from agio.domain.errors import ToolError
 from agio.domain.ids import checkpoint_id, new_id
 from agio.domain.messages import Message, text_of
 from agio.domain.metrics import Metrics, Usage
@@ -18,7 +19,7 @@ from agio.engine.state import RunState
 from agio.engine.token import ControlToken
 from agio.providers.base import Providers
 from agio.storage.port import RunStore
-from agio.tools.base import Toolbox
+from agio.tools.base import Tool, Toolbox
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,8 @@ class Drive:
     token: ControlToken
     began: float = field(default_factory=time.monotonic)
     step_began: float = field(default_factory=time.monotonic)
+    tools: dict[str, Tool | ToolError] | None = None
+    """The agent's tools as they were looked up for this step; None: not yet."""
     closing: bool = False
     """An ending is under way: nothing else may be emitted."""
 

@@ -1,11 +1,13 @@
 """Reads back from the store what the owner of a run must know. Decides nothing, runs nothing."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from agio.domain import events as ev
 from agio.domain.approvals import Approval
+from agio.domain.checkpoints import Checkpoint
 from agio.domain.journal import Entry, unfold
-from agio.domain.metrics import Usage
+from agio.domain.metrics import Metrics, Usage
 from agio.domain.runs import Run
 from agio.engine.state import RunState
 from agio.storage.port import RunStore
@@ -29,7 +31,7 @@ async def load_state(store: RunStore, run: Run) -> RunState:
         step=own.step if own else run.base_step,
         plan=own.plan if own else None,
         planned_step=own.step if own else 0,
-        metrics=own.metrics if own else (last.metrics if last else run.metrics),
+        metrics=_metrics(run, last),
         checkpoint=own,
         parent_checkpoint_id=own.id if own else _origin(run),
         needs_input=own is None,
@@ -41,6 +43,14 @@ async def load_state(store: RunStore, run: Run) -> RunState:
         state.tool_results |= run.order.tool_results
         state.retry_tools = frozenset(run.order.retry_tools)
     return state
+
+
+def _metrics(run: Run, last: Checkpoint | None) -> Metrics:
+    """Return the totals at the last checkpoint; the first token came when it came, whatever was dropped."""
+    if last is None:
+        return run.metrics
+    first = last.metrics.time_to_first_token_ms or run.metrics.time_to_first_token_ms
+    return replace(last.metrics, time_to_first_token_ms=first)
 
 
 async def load_approvals(store: RunStore, run: Run) -> dict[str, Approval]:

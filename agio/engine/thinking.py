@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from agio.domain import events as ev
-from agio.domain.errors import ProviderError, ToolError
+from agio.domain.errors import ProviderError
 from agio.domain.ids import new_id
 from agio.domain.journal import calls_as_wire
 from agio.domain.messages import Message, ToolCall
@@ -23,6 +23,7 @@ from agio.providers.base import (
     ToolSchema,
     UsagePart,
 )
+from agio.tools.base import Tool
 
 log = logging.getLogger(__name__)
 
@@ -51,19 +52,21 @@ class Answer:
 
 
 async def tool_schemas(drive: Drive) -> list[ToolSchema]:
-    """Return the agent's tools as the model is told of them; what is gone is left out."""
+    """Look the agent's tools up for this step; return them as the model is told of them.
+
+    What cannot be used is left out, with a warning.
+    """
+    names = drive.state.snapshot.tools
+    drive.tools = await drive.services.toolbox.find_all(drive.state.run.group_id, names)
     schemas = []
-    for name in drive.state.snapshot.tools:
-        try:
-            tool = await drive.services.toolbox.find(drive.state.run.group_id, name)
-        except ToolError as error:
-            drive.journal.emit(ev.Warned(code=error.code, message=str(error)))
-            continue
-        if tool is None:
-            text = f"the agent's tool {name!r} is not known here"
-            drive.journal.emit(ev.Warned(code="unknown_tool", message=text))
-        else:
+    for name in names:
+        tool = drive.tools.get(name)
+        if isinstance(tool, Tool):
             schemas.append(ToolSchema(name=tool.name, description=tool.description, parameters=tool.parameters))
+            continue
+        code = tool.code if tool else "unknown_tool"
+        text = str(tool) if tool else f"the agent's tool {name!r} is not known here"
+        drive.journal.emit(ev.Warned(code=code, message=text))
     return schemas
 
 

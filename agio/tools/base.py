@@ -1,8 +1,10 @@
 """The port between the engine and tools."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from agio.domain.errors import ToolError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,13 @@ class Toolbox(Protocol):
 
         Raises:
             ToolError: code `tool_disabled` when it is switched off.
+        """
+        ...
+
+    async def find_all(self, group_id: str, names: Collection[str]) -> dict[str, Tool | ToolError]:
+        """Return tools by name with one look-up; an error in place of one that cannot be used.
+
+        Names that nobody knows are left out.
         """
         ...
 

@@ -1,7 +1,7 @@
 """The toolbox of this installation: tools from code, built-in ones, and those made over the API."""
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,16 +13,10 @@ from agio.tools.schema import TOOL_NAME
 
 logger = logging.getLogger(__name__)
 
-FindStored = Callable[[str, str], Awaitable[StoredTool | None]]
-"""Takes a group's id and a name."""
 ListStored = Callable[[str], Awaitable[Iterable[StoredTool]]]
 """Takes a group's id; returns all its records, disabled ones too."""
 MakeTool = Callable[[StoredTool], Tool]
 """Makes the tool that a record describes; raises `Invalid` when it describes none."""
-
-
-async def _find_nothing(group_id: str, name: str) -> StoredTool | None:
-    return None
 
 
 async def _list_nothing(group_id: str) -> Iterable[StoredTool]:
@@ -40,7 +34,6 @@ class ToolRegistry:
         self,
         tools: Iterable[Tool] = (),
         *,
-        find_stored: FindStored = _find_nothing,
         list_stored: ListStored = _list_nothing,
         makers: Mapping[str, MakeTool] | None = None,
     ) -> None:
@@ -48,12 +41,10 @@ class ToolRegistry:
 
         Args:
             tools: From code, built-in ones included.
-            find_stored: Looks up a group's record by name.
             list_stored: Returns a group's records.
             makers: `{tool_type: what makes its tools}`; a record of another type cannot be used.
         """
         self._tools: dict[str, Tool] = {}
-        self._find_stored = find_stored
         self._list_stored = list_stored
         self._makers = dict(makers or {})
         for tool in tools:
@@ -80,10 +71,30 @@ class ToolRegistry:
 
     async def find(self, group_id: str, name: str) -> Tool | None:
         """Implement `Toolbox.find`; a record that cannot be used is a `ToolError` that says why."""
-        stored = await self._find_stored(group_id, name)
-        if stored is not None and not stored.enabled:
-            raise ToolError(f"Tool {name!r} is disabled.", code="tool_disabled")
-        return self._resolve(self._tools.get(name), stored)
+        found = (await self.find_all(group_id, [name])).get(name)
+        if isinstance(found, ToolError):
+            raise found
+        return found
+
+    async def find_all(self, group_id: str, names: Collection[str]) -> dict[str, Tool | ToolError]:
+        """Implement `Toolbox.find_all`."""
+        if not names:
+            return {}
+        stored = {one.name: one for one in await self._list_stored(group_id)}
+        found: dict[str, Tool | ToolError] = {}
+        for name in names:
+            record = stored.get(name)
+            if record is not None and not record.enabled:
+                found[name] = ToolError(f"Tool {name!r} is disabled.", code="tool_disabled")
+                continue
+            try:
+                tool = self._resolve(self._tools.get(name), record)
+            except ToolError as error:
+                found[name] = error
+                continue
+            if tool is not None:
+                found[name] = tool
+        return found
 
     async def list(self, group_id: str) -> list[Tool]:
         """Implement `Toolbox.list`; records that cannot be used are left out and logged."""

@@ -19,6 +19,7 @@ from agio.bootstrap import make_runtime
 from agio.domain.agents import Agent
 from agio.engine.caller import Caller
 from agio.engine.engine import Engine
+from agio.engine.tail import Draining
 from agio.settings import Settings
 from agio.testing.provider import ScriptedProvider
 from agio.tools.base import Tool
@@ -60,6 +61,14 @@ class Api:
                     return view
         raise AssertionError(f"the run never was {status}")
 
+    async def until_event(self, run_id: str, name: str) -> None:
+        """Return as soon as the run's journal has such an event."""
+        async with asyncio.timeout(20), aclosing(self.engine.tail(Caller(), run_id)) as items:
+            async for item in items:
+                if not isinstance(item, Draining) and name in {event.type for event in item.entry.events}:
+                    return
+        raise AssertionError(f"there was no {name}")
+
     async def checkpoints(self, run_id: str) -> list[Any]:
         """Return the rows of a run's checkpoints."""
         rows: list[Any] = (await self.call("GET", f"/runs/{run_id}/checkpoints"))["items"]
@@ -82,7 +91,7 @@ async def serving(
 ) -> AsyncIterator[Api]:
     """Serve a fresh database for as long as the context is open, called without a network."""
     provider = provider or ScriptedProvider(default="fine")
-    settings = Settings(database_url=f"sqlite:///{folder}/agio.db")
+    settings = Settings(database_url=f"sqlite:///{folder}/agio.db", drain_s=0.1)
     runtime = make_runtime(settings, agents=[writer(), *agents], tools=tools, providers=[provider])
     app = create_app(settings, runtime=runtime)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agio.testing.provider import Answer, Call, ScriptedProvider, Usage
+from agio.domain.metrics import Usage
+from agio.testing.provider import Answer, Call, ScriptedProvider
 from tests.api.serving import Api, serving, writer
 
 

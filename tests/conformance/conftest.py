@@ -170,7 +170,7 @@ def mock_backend(monkeypatch: pytest.MonkeyPatch) -> Backend:
     from agio.storage.mongo import MongoStore  # noqa: PLC0415 - one adapter may be missing
 
     monkeypatch.setattr(Collection, "create_indexes", _create_indexes)
-    client = AsyncMongoMockClient()
+    client: Any = AsyncMongoMockClient()
 
     def make(inline_limit: int) -> Store:
         return MongoStore(StoreSettings(url="mongodb://mock/agio", inline_limit=inline_limit), client=client)

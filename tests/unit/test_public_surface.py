@@ -214,13 +214,24 @@ async def test_leaving_a_stream_cancels_its_run_and_the_agent_goes_on():
     assert (await agent.arun("Hello")).status == "completed"
 
 
-async def test_cancelled_caller_cancels_the_run():
-    agent = Agent("Helper")
-    task = asyncio.create_task(agent.arun("Count to 2000 slowly"))
-    await asyncio.sleep(0.2)
+async def test_cancelled_caller_cancels_the_run_and_its_tool():
+    started, left = asyncio.Event(), asyncio.Event()
+
+    @tool
+    async def hang() -> str:
+        """Hang."""
+        started.set()
+        try:
+            return str(await asyncio.Event().wait())
+        finally:
+            left.set()
+
+    task = asyncio.create_task(Agent("Helper", tools=[hang]).arun("use hang"))
+    await asyncio.wait_for(started.wait(), 10)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(task, 10)
+    assert left.is_set()
 
 
 async def test_run_inside_an_event_loop_says_what_to_do():

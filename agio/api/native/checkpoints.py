@@ -23,6 +23,7 @@ from agio.api.native.schemas.checkpoints import (
     PlanBody,
     PlanView,
     RestoreBody,
+    changes_of,
     view_checkpoint,
     view_checkpoint_row,
     view_diff,
@@ -30,12 +31,11 @@ from agio.api.native.schemas.checkpoints import (
     view_plan,
 )
 from agio.api.native.schemas.common import Limit, ListOf, Offset, listed
-from agio.api.native.schemas.runs import Modifications
 from agio.api.once import once, reserve
 from agio.api.problems import documented
 from agio.api.sse import parse_last_event_id
 from agio.domain.checkpoints import Checkpoint
-from agio.domain.errors import AlreadyExists, Invalid, NotFound
+from agio.domain.errors import AlreadyExists, Invalid, InvalidTransition, NotFound
 from agio.domain.ids import checkpoint_id as place
 from agio.domain.ids import new_id, split_checkpoint_id
 from agio.domain.runs import Run
@@ -182,7 +182,7 @@ async def plan_fork(
     checkpoint_id: CheckpointPath, engine: EngineDep, caller: CallerDep, body: PlanBody | None = None
 ) -> PlanView:
     """A dry run: nothing is written, no model is asked."""
-    origin = await engine.continuing.origin(caller, checkpoint_id, _changes(body.modifications if body else None))
+    origin = await engine.continuing.origin(caller, checkpoint_id, changes_of(body.modifications if body else None))
     return view_plan(await engine.reading.plan_report(caller, origin))
 
 
@@ -204,15 +204,9 @@ async def restore_checkpoint(
 ) -> Response:
     """A new run goes on from there, and the session stands on its branch; or the run itself is rewound."""
     wish = body or RestoreBody()
-    fork = ForkRequest(
-        checkpoint_id=checkpoint_id,
-        modifications=_changes(wish.modifications),
-        kind="restore",
-        run_id=wish.run_id,
-        start=wish.start,
-    )
     go_on = _branch_off if wish.create_new_run else _rewind
-    return await go_on(_Call(request, engine, caller, wish.stream, last_event_id), fork)
+    call = _Call(request, engine, caller, wish.stream, last_event_id)
+    return await go_on(call, wish.to_request(checkpoint_id))
 
 
 @router.post(
@@ -233,21 +227,14 @@ async def fork_checkpoint(
 ) -> Response:
     """A new run goes on from there on a branch of its own; the source stays as it is. With `variants`: several."""
     wish = body or ForkBody()
-    fork = ForkRequest(
-        checkpoint_id=checkpoint_id,
-        modifications=_changes(wish.modifications),
-        kind="fork",
-        session=wish.session,
-        run_id=wish.run_id,
-        start=wish.start,
-    )
+    fork = wish.to_request(checkpoint_id)
     call = _Call(request, engine, caller, wish.stream, last_event_id)
     if wish.variants is None:
         return await _branch_off(call, fork)
     if wish.stream or wish.run_id:
         field = "stream" if wish.stream else "run_id"
         raise Invalid("variants are several runs; follow each one by the id that the answer names", field=field)
-    return await _fan_out(call, fork, [fork.modifications | _changes(variant) for variant in wish.variants])
+    return await _fan_out(call, fork, [fork.modifications | variant.to_domain() for variant in wish.variants])
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +262,7 @@ async def _branch_off(call: _Call, fork: ForkRequest) -> Response:
 
     async def make(run_id: str) -> Response:
         run = await _fork_once(call, replace(fork, run_id=run_id), repeated=repeated)
-        return _answer(_view(run, fork), 201, location=f"/api/runs/{run.id}")
+        return _answer(view_fork(run, fork), 201, location=f"/api/runs/{run.id}")
 
     return await once(call.request, call.engine, call.caller, make, wanted_id=fork.run_id)
 
@@ -304,7 +291,7 @@ async def _fan_out(call: _Call, fork: ForkRequest, variants: list[dict[str, Any]
         items = []
         for number, changes in enumerate(variants):
             one = replace(fork, run_id=f"{base_id}-{number}", modifications=changes)
-            items.append(_view(await _fork_once(call, one, repeated=repeated), fork))
+            items.append(view_fork(await _fork_once(call, one, repeated=repeated), fork))
         return _answer(ForkList(items=items, total=len(items)), 201)
 
     return await once(call.request, call.engine, call.caller, make)
@@ -327,32 +314,32 @@ async def _rewind(call: _Call, fork: ForkRequest) -> Response:
 
     async def make(_: str) -> Response:
         run = await _rewind_once(call, fork, since=since)
-        return _answer(_view(run, fork), 201, location=f"/api/runs/{run.id}")
+        return _answer(view_fork(run, fork), 201, location=f"/api/runs/{run.id}")
 
     return await once(call.request, call.engine, call.caller, make, wanted_id=wanted_id)
 
 
 async def _rewind_once(call: _Call, fork: ForkRequest, *, since: datetime | None) -> Run:
-    """Rewind the run, unless an earlier request under the same key, made at `since`, did."""
-    if since is not None:
-        run_id = (await _find(call.engine, call.caller, fork.checkpoint_id)).run_id
-        run = await get_run(call.engine.store, call.caller, run_id)
-        branch = (await call.engine.store.lineage(call.caller.group_id, run.branch_id))[0]
-        if branch.from_checkpoint_id == fork.checkpoint_id and branch.created_at >= since:
-            return run
-    return await call.engine.continuing.rewind(call.caller, fork)
+    """Rewind the run, unless an earlier request under the same key, made at `since`, did or does."""
+    run = await _rewound(call, fork, since)
+    if run is not None:
+        return run
+    try:
+        return await call.engine.continuing.rewind(call.caller, fork)
+    except InvalidTransition:
+        run = await _rewound(call, fork, since)
+        if run is None:
+            raise
+        return run
 
 
-def _view(run: Run, fork: ForkRequest) -> ForkAnswer:
-    parts = split_checkpoint_id(fork.checkpoint_id)
-    parent_run_id = parts[0] if parts else run.id
-    done = "the run was rewound" if run.id == parent_run_id else f"a new run was made ({fork.kind})"
-    begins = "it goes on by itself" if fork.start else "it rests until it is resumed"
-    return view_fork(run, fork.checkpoint_id, parent_run_id=parent_run_id, message=f"{done}; {begins}")
-
-
-def _changes(modifications: Modifications | None) -> dict[str, Any]:
-    return modifications.to_domain() if modifications else {}
+async def _rewound(call: _Call, fork: ForkRequest, since: datetime | None) -> Run | None:
+    if since is None:
+        return None
+    run_id = (await _find(call.engine, call.caller, fork.checkpoint_id)).run_id
+    run = await get_run(call.engine.store, call.caller, run_id)
+    branch = (await call.engine.store.lineage(call.caller.group_id, run.branch_id))[0]
+    return run if branch.from_checkpoint_id == fork.checkpoint_id and branch.created_at >= since else None
 
 
 def _answer(view: BaseModel, status: int, *, location: str | None = None) -> JSONResponse:

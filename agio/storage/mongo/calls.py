@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from agio.domain.approvals import Approval
 from agio.storage.mongo.blobs import Blobs
@@ -35,9 +35,10 @@ class Part:
 S = TypeVar("S", bound=Part)
 
 
-def read(
-    method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
+Method: TypeAlias = Callable[Concatenate[S, P], Coroutine[Any, Any, T]]
+
+
+def named(method: Method[S, P, T]) -> Method[S, P, T]:
     """Name the errors of MongoDB in the domain's words."""
 
     @wraps(method)
@@ -50,16 +51,27 @@ def read(
     return call
 
 
-def write(
-    method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
-    """As `read`; and finish the work even when the caller is cancelled."""
+def read(method: Method[S, P, T]) -> Method[S, P, T]:
+    """As `named`; and let the caller be cancelled without breaking the connection.
 
+    Cancelling PyMongo closes its connection; on Python 3.11 it may also swallow the cancellation, so that a
+    caller who reads in a loop would never end.
+    """
+
+    @named
     @wraps(method)
     async def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return await self._database.commits.finish(method(self, *args, **kwargs))
-        except MONGO_ERRORS as error:
-            raise self._database.named(error) from self._database.cause(error)
+        return await self._database.commits.finish(method(self, *args, **kwargs))
+
+    return call
+
+
+def write(method: Method[S, P, T]) -> Method[S, P, T]:
+    """As `named`; and finish the work even when the caller is cancelled, and log it if that fails."""
+
+    @named
+    @wraps(method)
+    async def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._database.commits.finish(method(self, *args, **kwargs), tell=True)
 
     return call

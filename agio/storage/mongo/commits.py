@@ -31,10 +31,11 @@ class Commits:
         self._attempt_s = attempt_s
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    async def finish(self, work: Coroutine[Any, Any, T]) -> T:
+    async def finish(self, work: Coroutine[Any, Any, T], *, tell: bool = False) -> T:
         """Await `work`; when the awaiting task is cancelled, `work` goes on without it.
 
         A cancelled write of PyMongo closes its connection and may have been applied all the same.
+        `tell`: log it when `work` fails without anyone to hear it.
         """
         task = asyncio.create_task(work)
         self._tasks.add(task)
@@ -42,7 +43,7 @@ class Commits:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            task.add_done_callback(_report_orphan)
+            task.add_done_callback(_tell if tell else _ignore)
             raise
 
     async def repeat(self, attempt: Callable[[bool], Awaitable[T]]) -> T:
@@ -83,6 +84,11 @@ async def together(*works: Awaitable[Any]) -> list[Any]:
     return outcomes
 
 
-def _report_orphan(task: asyncio.Task[Any]) -> None:
+def _tell(task: asyncio.Task[Any]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         log.warning("write failed after its caller was cancelled", extra={"error": type(error).__name__})
+
+
+def _ignore(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()

@@ -8,8 +8,8 @@ anything may have happened before, so there is no token that could be too old.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from pymongo.asynchronous.change_stream import AsyncChangeStream
 from pymongo.asynchronous.database import AsyncDatabase
@@ -17,7 +17,7 @@ from pymongo.errors import PyMongoError
 
 from agio.storage.mongo import keys
 from agio.storage.mongo.calls import Part
-from agio.storage.mongo.database import Document
+from agio.storage.mongo.database import Database, Document
 from agio.storage.mongo.failures import MONGO_ERRORS
 from agio.storage.mongo.schema import JOURNAL, RUNS
 from agio.storage.port import Interest
@@ -31,8 +31,9 @@ LINGER_S = 5.0
 """How long journals stay watched after the last reader of one left: often another comes."""
 
 AWAIT_MS = 1_000
-"""How long the server holds an answer back that would be empty."""
+"""How long the server holds back an answer that would be empty."""
 
+_PATIENCE_S = 1.0
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
 
@@ -40,91 +41,109 @@ _LONGEST_PAUSE_S = 2.0
 class HintMethods(Part):
     """Implements the hints of `Leases`."""
 
-    async def hints(self, interest: Interest) -> AsyncGenerator[frozenset[str] | None, None]:
+    async def hints(self, interest: Interest) -> AsyncIterator[frozenset[str] | None]:
         if not self._database.has_change_streams:
             log.warning("no hints from other processes: this MongoDB is standalone, so they are found by polling")
             return
-        watched, client = self._database.watcher()
-        pause_s = _FIRST_PAUSE_S
+        listener = _Listener(self._database, interest)
+        task = asyncio.create_task(listener.run())
         try:
-            while self._database.is_open:
+            while not task.done():
+                await listener.some.wait()
+                for hint in listener.take():
+                    yield hint
+        finally:
+            listener.stopped = True
+            # PyMongo leaves sockets behind when it is cancelled while it connects: first let it end by itself.
+            await asyncio.wait([task], timeout=_PATIENCE_S)
+            await _end(task)
+
+
+class _Listener:
+    """Keeps a stream open and collects what it says.
+
+    It has a task of its own: on Python 3.11 PyMongo may swallow the cancellation of a task that waits for it,
+    and the tasks that use the hints have to end when they are told.
+    """
+
+    def __init__(self, database: Database, interest: Interest) -> None:
+        self._database = database
+        self._interest = interest
+        self._ids: set[str] = set()
+        self._any = False
+        self.some = asyncio.Event()
+        """There are hints, or there will be no more."""
+        self.stopped = False
+
+    def take(self) -> list[frozenset[str] | None]:
+        """Return what was collected since the last call."""
+        self.some.clear()
+        anything, self._any = self._any, False
+        ids, self._ids = self._ids, set()
+        return [*([None] if anything else []), *([frozenset(ids)] if ids else [])]
+
+    async def run(self) -> None:
+        """Listen until the store is closed."""
+        pause_s = _FIRST_PAUSE_S
+        watched, client = self._database.watcher()
+        try:
+            while self._wanted():
                 try:
-                    async with aclosing(self._watch(watched, interest)) as hints:
-                        async for hint in hints:
-                            pause_s = _FIRST_PAUSE_S
-                            yield hint
+                    await self._watch(watched)
+                    pause_s = _FIRST_PAUSE_S
                 except MONGO_ERRORS as error:
                     if pause_s == _FIRST_PAUSE_S:
                         log.warning("change stream lost", extra={"error": type(error).__name__})
                     await asyncio.sleep(pause_s)
                     pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
         finally:
+            self.some.set()
             if client is not None:
                 await client.close()
 
-    async def _watch(
-        self, watched: AsyncDatabase[Document], interest: Interest
-    ) -> AsyncGenerator[frozenset[str] | None, None]:
-        """Yield hints of one stream; end when it watches too much or too little by now."""
-        with_journals = interest.reads_remote
+    def _wanted(self) -> bool:
+        return self._database.is_open and not self.stopped
+
+    async def _watch(self, watched: AsyncDatabase[Document]) -> None:
+        """Collect from one stream; return when it watches too much or too little by now."""
+        with_journals = self._interest.reads_remote
         pipeline = _pipeline(self._database.writer, with_journals=with_journals)
         async with await watched.watch(pipeline, max_await_time_ms=AWAIT_MS) as stream:
-            pump = _Pump(stream)
+            self._any = True
+            self.some.set()
+            pump = asyncio.create_task(self._pump(stream))
             read_at = time.monotonic()
             try:
-                yield None
-                while self._database.is_open:
-                    if ids := await pump.take():
-                        yield ids
-                    if interest.reads_remote:
+                while self._wanted() and not pump.done():
+                    await asyncio.wait([pump], timeout=LOOK_S)
+                    if self._interest.reads_remote:
                         read_at = time.monotonic()
-                    if interest.reads_remote > with_journals:
+                    if self._interest.reads_remote > with_journals:
                         return
                     if with_journals and time.monotonic() - read_at > LINGER_S:
                         return
             finally:
-                await pump.stop()
+                await _end(pump)
+            pump.result()
+
+    async def _pump(self, stream: AsyncChangeStream[Document]) -> None:
+        async for change in stream:
+            self._ids.add(_run_id(change))
+            self.some.set()
+        raise PyMongoError("the change stream ended")
 
 
-class _Pump:
-    """Takes changes as they come, so that however slow its user is, ids are all that piles up."""
-
-    def __init__(self, stream: AsyncChangeStream[Document]) -> None:
-        self._ids: set[str] = set()
-        self._some = asyncio.Event()
-        self._task = asyncio.create_task(self._run(stream))
-
-    async def _run(self, stream: AsyncChangeStream[Document]) -> None:
-        try:
-            async for change in stream:
-                self._ids.add(_run_id(change))
-                self._some.set()
-            raise PyMongoError("the change stream ended")
-        finally:
-            self._some.set()
-
-    async def take(self) -> frozenset[str]:
-        """Return the ids that came since the last call; wait a moment when there are none."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_S):
-                await self._some.wait()
-        if self._task.done():
-            self._task.result()
-        self._some.clear()
-        ids, self._ids = self._ids, set()
-        return frozenset(ids)
-
-    async def stop(self) -> None:
-        # More than once: the driver's wait_for loses a cancellation that comes with a change.
-        while not self._task.done():
-            self._task.cancel()
-            await asyncio.wait({self._task}, timeout=LOOK_S)
-        if not self._task.cancelled():
-            self._task.exception()
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel a task of ours until it hears it."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=LOOK_S)
+    with suppress(asyncio.CancelledError, *MONGO_ERRORS):
+        task.result()
 
 
 def _pipeline(writer: str, *, with_journals: bool) -> list[Document]:
-    changed = [{"ns.coll": RUNS, "operationType": {"$in": ["insert", "replace", "update"]}}]
+    changed: list[Document] = [{"ns.coll": RUNS, "operationType": {"$in": ["insert", "replace", "update"]}}]
     if with_journals:
         changed.append({"ns.coll": JOURNAL, "operationType": "insert"})
     return [

@@ -5,7 +5,7 @@ from typing import Literal
 from agio.domain.approvals import Approval
 from agio.storage.mongo import approvals, schema
 from agio.storage.mongo.blobs import Blobs
-from agio.storage.mongo.calls import read
+from agio.storage.mongo.calls import named, read
 from agio.storage.mongo.catalog import CatalogMethods
 from agio.storage.mongo.database import Client, Database
 from agio.storage.mongo.entries import Entries
@@ -43,7 +43,7 @@ class MongoStore(RunMethods, EntryMethods, CheckpointMethods, LeaseMethods, Cata
         self._snapshots = Snapshots(self._database, self._blobs)
         self._turns = Turns(self._database, self._runs)
 
-    @read
+    @named
     async def open(self) -> None:
         await self._database.open()
         try:

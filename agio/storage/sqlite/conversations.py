@@ -27,10 +27,12 @@ _MESSAGES = """
 SELECT j.run_no, j.position, j.messages, json_extract(s.value, '$[1]'), json_extract(s.value, '$[2]')
 FROM json_each(:segments) AS s CROSS JOIN journal AS j CROSS JOIN runs AS r
 WHERE j.branch_id = json_extract(s.value, '$[0]')
-    AND j.position >= (
-        SELECT coalesce(max(p.position), 0) FROM journal AS p
+    AND j.position >= coalesce((
+        SELECT p.position FROM journal AS p CROSS JOIN runs AS q
         WHERE p.branch_id = json_extract(s.value, '$[0]') AND p.position <= json_extract(s.value, '$[1]')
-    )
+            AND q.no = p.run_no AND q.group_id = :group_id
+        ORDER BY p.position DESC LIMIT 1
+    ), 0)
     AND j.position < json_extract(s.value, '$[2]')
     AND r.no = j.run_no AND r.group_id = :group_id
 """

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
@@ -72,7 +72,7 @@ class Database:
         result: T = await self._writer.submit(work)
         return result
 
-    def changes(self, interest: Interest) -> AsyncIterator[None]:
+    def changes(self, interest: Interest) -> AsyncGenerator[None, None]:
         """Yield after other processes have written, until the database is closed."""
         if self._writer is None:
             raise StoreUnavailable("the store is not open")

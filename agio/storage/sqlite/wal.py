@@ -2,17 +2,25 @@
 
 import logging
 import sqlite3
+import time
 from pathlib import Path
 
 from agio.storage.sqlite.connection import Connection, begin, roll_back
 
 _log = logging.getLogger(__name__)
 
-CHANGES = 8000
+CHANGES = 4000
 """Rows that a process writes before it writes the log back."""
 
 GROWTH_BYTES = 16 * 1024 * 1024
 """Growth of the log file after which it is written back in any case: few rows may be large."""
+
+
+READ_S = 0.002
+"""What most reads take."""
+
+ATTEMPTS = 10
+"""Reads that take longer than all of these keep the log growing until the next time."""
 
 
 class LogKeeper:
@@ -21,7 +29,7 @@ class LogKeeper:
     SQLite up to 3.51.2 may lose committed pages when one connection commits and starts the log anew while
     another one writes it back (https://sqlite.org/wal.html#walresetbug). So nobody here does it
     without the write lock: the writer holds it, and this second connection does the work, which
-    `PRAGMA wal_checkpoint` refuses inside a transaction. Passive: it never waits for readers.
+    `PRAGMA wal_checkpoint` refuses inside a transaction. Passive: no reader can hold it up.
     """
 
     def __init__(self, path: Path, connection: Connection) -> None:
@@ -40,12 +48,23 @@ class LogKeeper:
         try:
             begin(writer, timeout_s)
             try:
-                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                self._write_all()
             finally:
                 roll_back(writer)
         except sqlite3.Error as error:
             _log.warning("could not write the log back", extra={"error": str(error)})
         self._size = self._log_size()
+
+    def _write_all(self) -> None:
+        """Write back everything, and let the readers of older states end: only then the log begins anew.
+
+        Nobody writes meanwhile, so those that begin now do not keep the log.
+        """
+        for _ in range(ATTEMPTS):
+            _, frames, written = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            time.sleep(READ_S)
+            if written == frames:
+                return
 
     def close(self) -> None:
         """Close the connection."""

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -43,7 +43,7 @@ class Watch:
         self._looked_at = 0.0
         self._ended = False
 
-    async def listen(self, interest: Interest, wake_writer: Callable[[], None]) -> AsyncIterator[None]:
+    async def listen(self, interest: Interest, wake_writer: Callable[[], None]) -> AsyncGenerator[None, None]:
         """Yield after changes, until `end`; many changes at once count as one."""
         listener = _Listener(interest)
         self._listeners += (listener,)

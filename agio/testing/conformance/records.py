@@ -1,5 +1,4 @@
 """Records for tests, made with as few words as a test needs."""
-# ruff: noqa: S101
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -34,14 +33,14 @@ def instant(seconds: float) -> datetime:
 
 def make_session(group_id: str, *, branch_id: str | None = None, at_s: float = 0, **fields: Any) -> Session:
     """Return a session."""
-    fields = {"id": new_id(), "created_at": instant(at_s), "updated_at": instant(at_s)} | fields
-    return Session(group_id=group_id, current_branch_id=branch_id or new_id(), **fields)
+    usual: dict[str, Any] = {"id": new_id(), "created_at": instant(at_s), "updated_at": instant(at_s)}
+    return Session(group_id=group_id, current_branch_id=branch_id or new_id(), **usual | fields)
 
 
 def make_branch(group_id: str, session_id: str, *, at_s: float = 0, **fields: Any) -> Branch:
     """Return a branch."""
-    fields = {"id": new_id(), "created_at": instant(at_s)} | fields
-    return Branch(group_id=group_id, session_id=session_id, **fields)
+    usual: dict[str, Any] = {"id": new_id(), "created_at": instant(at_s)}
+    return Branch(group_id=group_id, session_id=session_id, **usual | fields)
 
 
 def make_creation(
@@ -78,21 +77,15 @@ def make_creation(
         session = make_session(group_id, branch_id=branch_id, at_s=at_s, id=fields.pop("session_id", None) or new_id())
         session_id = session.id
         branch = make_branch(group_id, session_id, id=branch_id, at_s=at_s)
-    run = Run(
-        id=run_id,
-        group_id=group_id,
-        session_id=session_id,
-        branch_id=branch_id,
-        **{
-            "agent_id": snapshot.agent_id,
-            "agent_version": snapshot.version,
-            "agent_digest": snapshot.digest,
-            "model": snapshot.model,
-            "created_at": instant(at_s),
-            "updated_at": instant(at_s),
-        }
-        | fields,
-    )
+    usual: dict[str, Any] = {
+        "agent_id": snapshot.agent_id,
+        "agent_version": snapshot.version,
+        "agent_digest": snapshot.digest,
+        "model": snapshot.model,
+        "created_at": instant(at_s),
+        "updated_at": instant(at_s),
+    }
+    run = Run(id=run_id, group_id=group_id, session_id=session_id, branch_id=branch_id, **usual | fields)
     return RunCreation(
         run=run,
         spec=spec or RunSpec(input="Why is the sky blue?"),
@@ -118,6 +111,7 @@ def first_entry(run: Run) -> Entry:
 
 def make_entry(run: Run, *events: Event, first_seq: int, **fields: Any) -> Entry:
     """Return an entry of a run's journal, by its present owner."""
+    usual: dict[str, Any] = {"epoch": run.epoch, "at": instant(first_seq)}
     return Entry(
         run_id=run.id,
         group_id=run.group_id,
@@ -125,7 +119,7 @@ def make_entry(run: Run, *events: Event, first_seq: int, **fields: Any) -> Entry
         last_seq=first_seq + sum(map(span, events)) - 1,
         attempt=run.attempt,
         events=events,
-        **{"epoch": run.epoch, "at": instant(first_seq)} | fields,
+        **usual | fields,
     )
 
 
@@ -141,20 +135,20 @@ def make_deltas(*contents: str, message_id: str = "m") -> Deltas:
 
 def make_approval(run: Run, *, at_s: float = 0, **fields: Any) -> Approval:
     """Return a pending approval."""
+    usual: dict[str, Any] = {
+        "id": new_id(),
+        "step": 1,
+        "tool_call_id": "call-1",
+        "name": "delete_file",
+        "arguments": {"path": "a.txt"},
+        "reason": "irreversible",
+    }
     return Approval(
         run_id=run.id,
         group_id=run.group_id,
         session_id=run.session_id,
         created_at=instant(at_s),
-        **{
-            "id": new_id(),
-            "step": 1,
-            "tool_call_id": "call-1",
-            "name": "delete_file",
-            "arguments": {"path": "a.txt"},
-            "reason": "irreversible",
-        }
-        | fields,
+        **usual | fields,
     )
 
 

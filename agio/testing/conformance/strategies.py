@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from agio.domain.checkpoints import CheckpointKind
-from agio.domain.events import Event, MessageCompleted, ToolCallCompleted
+from agio.domain.events import EVENT_TYPES, Event, MessageCompleted, ToolCallCompleted
 from agio.domain.journal import calls_as_wire
 from agio.domain.messages import Content, Message, ToolCall
 
@@ -34,7 +34,23 @@ def texts(*, min_size: int = 0, max_size: int = 40) -> SearchStrategy[str]:
     """Return text with what breaks naive formats: line separators, quotes, escapes, emoji, null bytes' kin."""
     letters = st.characters(exclude_categories=["Cs"], exclude_characters="\x00")
     awkward = st.sampled_from(
-        ["\u2028", "\u2029", "\r\n", "data: ", "\\u0000", "@", '"', "'", "\\", "🏳️‍🌈", "e\u0301", "\ufeff", "\x7f", "$", "."]
+        [
+            "\u2028",
+            "\u2029",
+            "\r\n",
+            "data: ",
+            "\\u0000",
+            "@",
+            '"',
+            "'",
+            "\\",
+            "🏳️‍🌈",
+            "e\u0301",
+            "\ufeff",
+            "\x7f",
+            "$",
+            ".",
+        ]
     )
     pieces = st.lists(st.one_of(st.text(letters, max_size=10), awkward), max_size=4).map("".join)
     return pieces.map(lambda text: text[:max_size]).filter(lambda text: len(text) >= min_size)
@@ -118,15 +134,15 @@ def _instances(cls: Any, **given: SearchStrategy[Any]) -> SearchStrategy[Any]:
 
 
 @cache
-def events(cls: type[Event]) -> SearchStrategy[Event]:
-    """Return events of one type."""
+def events(kind: str) -> SearchStrategy[Event]:
+    """Return events of one type of `EVENT_TYPES`."""
     special: dict[str, dict[str, SearchStrategy[Any]]] = {
         "deltas": {
             "contents": st.lists(texts(), min_size=1, max_size=5).map(tuple),
             "covers": st.none() | st.integers(1, 9),
         },
     }
-    return _instances(cls, **special.get(cls.type, {}))
+    return _instances(EVENT_TYPES[kind], **special.get(kind, {}))
 
 
 @cache
@@ -151,13 +167,14 @@ def _with_ids(message: Message, number: int) -> Message:
 @st.composite
 def drafts(draw: st.DrawFn) -> Draft:
     """Return entries: any events, messages with and without the event that announces them, checkpoints."""
-    kinds = st.one_of(*map(events, Event.__args__))
+    kinds = st.one_of(*map(events, EVENT_TYPES))
     made = draw(messages())
     written = draw(st.lists(kinds, min_size=0 if made else 1, max_size=4))
     for message in made:
         written += draw(_announcement(message))
-    kind = draw(st.sampled_from([None, "input", "step", "stop", "final"]))
-    about = {"label": draw(st.none() | texts()), "tags": draw(st.lists(texts(), max_size=2).map(tuple))}
+    kinds_of_checkpoint: tuple[CheckpointKind | None, ...] = (None, *get_args(CheckpointKind))
+    kind = draw(st.sampled_from(kinds_of_checkpoint))
+    about: dict[str, Any] = {"label": draw(st.none() | texts()), "tags": draw(st.lists(texts(), max_size=2).map(tuple))}
     about |= {"plan": draw(st.none() | texts())}
     return Draft(
         events=tuple(written or [draw(kinds)]), messages=made, kind=kind, about=about if kind is not None else {}

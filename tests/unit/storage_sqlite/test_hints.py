@@ -99,7 +99,7 @@ async def test_listener_that_left_is_forgotten(store: SQLiteStore, open_store: O
     await asyncio.sleep(0.03)
     await other.create_run(make_creation("g"))
     await waiting
-    await hints.aclose()  # type: ignore[attr-defined]  # the port promises an iterator, this is a generator
+    await hints.aclose()
     writer = store._database._writer
     assert writer is not None
     assert writer.watch.pause_s() is None

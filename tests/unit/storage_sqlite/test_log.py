@@ -1,12 +1,15 @@
 """The write-ahead log: who writes it back, and how large it gets."""
 
+import asyncio
 import sqlite3
 from pathlib import Path
 
 import pytest
 
 from agio.storage.sqlite import wal
+from agio.storage.sqlite.connection import connect
 from agio.storage.sqlite.database import Database
+from agio.storage.sqlite.wal import LogKeeper
 
 
 def _size(path: Path) -> int:
@@ -57,3 +60,39 @@ async def test_reader_of_another_process_is_not_waited_for(
     reader.execute("ROLLBACK")
     assert reader.execute("SELECT COUNT(*) FROM numbers").fetchone() == (500,)
     reader.close()
+
+
+async def test_log_is_not_written_back_while_another_process_writes(
+    database: Database, path: Path, caplog: pytest.LogCaptureFixture
+):
+    await _write(database, 0)
+    before = _size(path)
+    writer, keeping, other = (connect(path, read_only=False, timeout_s=1) for _ in range(3))
+    keeper = LogKeeper(path, keeping)
+    other.execute("BEGIN IMMEDIATE")
+    keeper.write_back(writer, timeout_s=0.05)
+    assert _size(path) == before
+    assert "could not write the log back" in caplog.text
+    other.execute("ROLLBACK")
+    keeper.write_back(writer, timeout_s=0.05)
+    assert _size(path) > before
+    for connection in (writer, keeping, other):
+        connection.close()
+
+
+async def test_log_begins_anew_although_somebody_always_reads(
+    database: Database, path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(wal, "CHANGES", 200)
+    done = asyncio.Event()
+
+    async def read_on() -> None:
+        while not done.is_set():
+            await database.read(lambda c: c.execute("SELECT sum(length(text)) FROM numbers WHERE n % 7").fetchall())
+
+    readers = [asyncio.create_task(read_on()) for _ in range(4)]
+    for turn in range(60):
+        await _write(database, 50 * turn)
+    done.set()
+    await asyncio.gather(*readers)
+    assert _size(path.with_name("agio.db-wal")) < 2_500_000  # of three that were written

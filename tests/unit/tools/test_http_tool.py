@@ -218,10 +218,10 @@ def test_schema_of_the_configuration_names_every_key():
 async def test_registry_makes_tools_from_records():
     record = stored({"url": "https://api.test/{id}"})
 
-    async def find(group_id: str, name: str) -> StoredTool | None:
-        return record
+    async def list_all(group_id: str) -> list[StoredTool]:
+        return [record]
 
-    registry = ToolRegistry(find_stored=find, makers={"http": http_tool_maker(CLIENT)})
+    registry = ToolRegistry(list_stored=list_all, makers={"http": http_tool_maker(CLIENT)})
     found = await registry.find("g", "shop")
     assert found is not None
     assert found.parameters["required"] == ["id"]

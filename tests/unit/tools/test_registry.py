@@ -29,13 +29,10 @@ def make(stored: StoredTool) -> Tool:
 
 
 def make_registry(*records: StoredTool) -> ToolRegistry:
-    async def find(group_id: str, name: str) -> StoredTool | None:
-        return next((one for one in records if (one.group_id, one.name) == (group_id, name)), None)
-
     async def list_all(group_id: str) -> list[StoredTool]:
         return [one for one in records if one.group_id == group_id]
 
-    return ToolRegistry([add], find_stored=find, list_stored=list_all, makers={"http": make})
+    return ToolRegistry([add], list_stored=list_all, makers={"http": make})
 
 
 async def test_registry_is_a_toolbox_of_code_tools_by_itself():

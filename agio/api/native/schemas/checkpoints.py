@@ -13,6 +13,7 @@ from agio.domain.diff import Diff, State
 from agio.domain.ids import split_checkpoint_id
 from agio.domain.runs import Run
 from agio.domain.status import RunStatus
+from agio.engine.continuing import ForkRequest
 from agio.engine.reading import PlanReport
 from agio.engine.sessions import Standing
 
@@ -191,6 +192,11 @@ def view_diff(diff: Diff, checkpoint_id: str, against_id: str) -> DiffView:
     return DiffView.model_validate(fields | {"checkpoint_id": checkpoint_id, "against_id": against_id})
 
 
+def changes_of(modifications: Modifications | None) -> dict[str, Any]:
+    """Return what shall be different, as the use cases take it."""
+    return modifications.to_domain() if modifications else {}
+
+
 class RestoreBody(Body):
     """How to go on from a checkpoint."""
 
@@ -206,6 +212,16 @@ class RestoreBody(Body):
     start: bool = Field(default=True, description="False: the run rests until it is resumed.")
     stream: bool = Field(default=False, description="Answer with the run's events.")
     run_id: RunId | None = Field(default=None, description="The new run's; chosen by the client.")
+
+    def to_request(self, checkpoint_id: str) -> ForkRequest:
+        """Return the use case's form."""
+        return ForkRequest(
+            checkpoint_id=checkpoint_id,
+            modifications=changes_of(self.modifications),
+            kind="restore",
+            run_id=self.run_id,
+            start=self.start,
+        )
 
 
 class ForkBody(Body):
@@ -228,6 +244,17 @@ class ForkBody(Body):
     stream: bool = Field(default=False, description="Answer with the run's events; not with `variants`.")
     run_id: RunId | None = Field(default=None, description="The new run's; not with `variants`.")
 
+    def to_request(self, checkpoint_id: str) -> ForkRequest:
+        """Return the use case's form, without the variants."""
+        return ForkRequest(
+            checkpoint_id=checkpoint_id,
+            modifications=changes_of(self.modifications),
+            kind="fork",
+            session=self.session,
+            run_id=self.run_id,
+            start=self.start,
+        )
+
 
 class ForkAnswer(View):
     """The run that goes on from the checkpoint."""
@@ -242,17 +269,22 @@ class ForkAnswer(View):
     message: str
 
 
-def view_fork(run: Run, checkpoint_id: str, *, parent_run_id: str, message: str) -> ForkAnswer:
+def view_fork(run: Run, fork: ForkRequest) -> ForkAnswer:
     """Return what a restore or fork made."""
+    parts = split_checkpoint_id(fork.checkpoint_id)
+    parent_run_id = parts[0] if parts else run.id
+    is_new = run.id != parent_run_id
+    done = f"a new run was made ({fork.kind})" if is_new else "the run was rewound"
+    begins = "it goes on by itself" if fork.start else "it rests until it is resumed"
     return ForkAnswer(
         run_id=run.id,
-        new_run_id=run.id if run.id != parent_run_id else None,
-        checkpoint_id=checkpoint_id,
+        new_run_id=run.id if is_new else None,
+        checkpoint_id=fork.checkpoint_id,
         parent_run_id=parent_run_id,
         branch_id=run.branch_id,
         session_id=run.session_id,
         status=run.status,
-        message=message,
+        message=f"{done}; {begins}",
     )
 
 

@@ -8,6 +8,7 @@ from agio.testing.conformance.suite.append import (
     TestProjection,
 )
 from agio.testing.conformance.suite.approvals import TestApprovals, TestListApprovals, TestSnapshots
+from agio.testing.conformance.suite.cancellation import TestCancelledCalls
 from agio.testing.conformance.suite.catalog import (
     TestEveryKind,
     TestFind,
@@ -37,8 +38,8 @@ from agio.testing.conformance.suite.journal import TestHead, TestReadEntries
 from agio.testing.conformance.suite.leases import (
     TestBeat,
     TestClaimAbandoned,
-    TestClaimReady,
     TestClaimingAtOnce,
+    TestClaimReady,
     TestCommands,
     TestFairness,
     TestLimits,
@@ -59,6 +60,7 @@ __all__ = [
     "TestBranchEnd",
     "TestBranchHold",
     "TestBranchQueue",
+    "TestCancelledCalls",
     "TestCheckpoints",
     "TestClaimAbandoned",
     "TestClaimReady",

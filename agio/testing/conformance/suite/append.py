@@ -292,9 +292,7 @@ class TestEndingRun:
         assert (await store.get_approval(group, approval.id)).status == "cancelled"
 
     @pytest.mark.parametrize("resting", [RunStatus.PAUSED, RunStatus.WAITING, RunStatus.INTERRUPTED])
-    async def test_resting_run_keeps_its_approvals_pending(
-        self, store: Store, group: str, resting: RunStatus
-    ) -> None:
+    async def test_resting_run_keeps_its_approvals_pending(self, store: Store, group: str, resting: RunStatus) -> None:
         owner = await start(store, group)
         approval = make_approval(owner.run)
         await owner.rest(resting, approvals=(approval,))
@@ -360,9 +358,7 @@ async def _look(store: Store, run: Run) -> None:
         assert entries[0].checkpoint == last
 
 
-async def _taken_over(
-    store: Store, group: str, *, append: bool = False, at_s: float = 0
-) -> tuple[Owner, Owner]:
+async def _taken_over(store: Store, group: str, *, append: bool = False, at_s: float = 0) -> tuple[Owner, Owner]:
     """Return the present owner of a run, and the one before it, who does not know that it lost the run."""
     stale = await start(store, group, at_s=at_s)
     run = await store.update_run(

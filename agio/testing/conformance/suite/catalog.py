@@ -1,5 +1,4 @@
 """The catalog: records of every kind, found, changed, and pruned."""
-# ruff: noqa: S101
 
 import asyncio
 from collections.abc import Callable
@@ -51,8 +50,8 @@ def _make_version(group_id: str, *, at_s: float = 0, **fields: Any) -> AgentVers
 
 
 def _make_request(group_id: str, *, at_s: float = 0, **fields: Any) -> KeyedRequest:
-    fields = {"id": new_id(), "fingerprint": "f", "resource_id": "r", "body": '{"a": "ü"}', "status": 201} | fields
-    return KeyedRequest(group_id=group_id, created_at=instant(at_s), **fields)
+    usual: dict[str, Any] = {"fingerprint": "f", "resource_id": "r", "body": '{"a": "ü"}', "status": 201}
+    return KeyedRequest(group_id=group_id, created_at=instant(at_s), **{"id": new_id()} | usual | fields)
 
 
 def _make_session(group_id: str, *, at_s: float = 0, **fields: Any) -> Any:
@@ -110,9 +109,7 @@ class TestEveryKind:
         assert {type(o) for o in outcomes if isinstance(o, BaseException)} == {AlreadyExists}
         assert await store.get(kind, group, "same") == taken[0]
 
-    async def test_equal_ids_of_two_groups_are_two_records(
-        self, store: Store, group: str, kind: Kind[Any]
-    ) -> None:
+    async def test_equal_ids_of_two_groups_are_two_records(self, store: Store, group: str, kind: Kind[Any]) -> None:
         mine, theirs = MAKE[kind.name](group, id="same"), MAKE[kind.name](f"{group}-b", id="same", at_s=1)
         await store.insert(kind, mine)
         await store.insert(kind, theirs)
@@ -166,23 +163,17 @@ class TestEveryKind:
         assert {page.total for page in pages} == {5}
         assert (await store.find(kind, group, offset=3)).items == records[3:]
 
-    async def test_records_of_one_instant_are_paged_once_each(
-        self, store: Store, group: str, kind: Kind[Any]
-    ) -> None:
+    async def test_records_of_one_instant_are_paged_once_each(self, store: Store, group: str, kind: Kind[Any]) -> None:
         records = [await store.insert(kind, MAKE[kind.name](group)) for _ in range(7)]
         for newest_first in (False, True):
             paged = [
                 record.id
                 for offset in range(0, 7, 2)
-                for record in (
-                    await store.find(kind, group, limit=2, offset=offset, newest_first=newest_first)
-                ).items
+                for record in (await store.find(kind, group, limit=2, offset=offset, newest_first=newest_first)).items
             ]
             assert sorted(paged) == sorted(record.id for record in records)
 
-    async def test_prune_deletes_what_is_older_in_every_group(
-        self, store: Store, group: str, kind: Kind[Any]
-    ) -> None:
+    async def test_prune_deletes_what_is_older_in_every_group(self, store: Store, group: str, kind: Kind[Any]) -> None:
         groups = [f"{group}-{i}" for i in range(3)]
         for one in groups:
             for at_s in range(4):
@@ -237,9 +228,7 @@ class TestFind:
         assert (page.items, page.total) == ([wanted], 1)
 
     @EVERY_KIND
-    async def test_text_is_looked_for_in_every_search_field(
-        self, store: Store, group: str, kind: Kind[Any]
-    ) -> None:
+    async def test_text_is_looked_for_in_every_search_field(self, store: Store, group: str, kind: Kind[Any]) -> None:
         wanted = []
         for at_s, name in enumerate(kind.search):
             record = MAKE[kind.name](group, at_s=at_s)
@@ -280,9 +269,7 @@ class TestUniqueFields:
         await store.delete(TOOLS, group, second.id)
         await store.insert(TOOLS, make_tool(group, name="search"))
 
-    async def test_of_many_with_one_name_at_once_one_is_taken(
-        self, store: Store, other: Store, group: str
-    ) -> None:
+    async def test_of_many_with_one_name_at_once_one_is_taken(self, store: Store, other: Store, group: str) -> None:
         outcomes = await asyncio.gather(
             *(s.insert(TOOLS, make_tool(group, name="search")) for s in [store, other] * 4),
             return_exceptions=True,

@@ -39,9 +39,7 @@ class TestCheckpoints:
         assert [c.seq for c in page.items] == list(range(2, 14))
         assert await store.last_checkpoint(group, owner.run.id) == made[-1]
 
-    async def test_last_checkpoint_is_the_journals_though_the_record_is_behind(
-        self, store: Store, group: str
-    ) -> None:
+    async def test_last_checkpoint_is_the_journals_though_the_record_is_behind(self, store: Store, group: str) -> None:
         stale, made = await _commit(store, group, 1)
         await store.update_run(
             group, stale.run.id, lambda r: control.take_over(r, "worker-2", living=(), at=instant(5)) or r
@@ -57,7 +55,9 @@ class TestCheckpoints:
         for checkpoint in made:
             assert await store.get_checkpoint(group, checkpoint.id) == checkpoint
 
-    @pytest.mark.parametrize("wrong", ["", ".", "nobody", "nobody.2", "{run}.", "{run}.x", "{run}.1", "{run}.99", "{run}"])
+    @pytest.mark.parametrize(
+        "wrong", ["", ".", "nobody", "nobody.2", "{run}.", "{run}.x", "{run}.1", "{run}.99", "{run}"]
+    )
     async def test_id_of_no_checkpoint_is_not_found(self, store: Store, group: str, wrong: str) -> None:
         owner, _ = await _commit(store, group, 1)
         checkpoint_id = wrong.format(run=owner.run.id)

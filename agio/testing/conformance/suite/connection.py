@@ -1,5 +1,4 @@
 """Opening, closing and asking whether the database is there."""
-# ruff: noqa: S101
 
 import asyncio
 
@@ -47,9 +46,7 @@ class TestConnection:
         if not isinstance(outcome, BaseException):
             assert await store.get_run(group, creation.run.id) == outcome
 
-    async def test_one_store_closing_does_not_disturb_another(
-        self, backend: Backend, store: Store, group: str
-    ) -> None:
+    async def test_one_store_closing_does_not_disturb_another(self, backend: Backend, store: Store, group: str) -> None:
         closing = backend.store_factory(256 * 1024)
         await closing.open()
         await closing.close()

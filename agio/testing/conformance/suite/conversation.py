@@ -1,6 +1,8 @@
 """Messages on branches: a branch shows its ancestors' part, its own edits, and nothing of anyone else's."""
 
+import asyncio
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -82,9 +84,7 @@ class TestBranchEnd:
         await owner.append()
         assert await store.branch_end(group, owner.run.branch_id) == 3
 
-    async def test_end_of_a_branch_without_own_messages_is_its_fork_position(
-        self, store: Store, group: str
-    ) -> None:
+    async def test_end_of_a_branch_without_own_messages_is_its_fork_position(self, store: Store, group: str) -> None:
         owner = await start(store, group)
         await owner.say("a", "b", "c")
         child = await _fork(store, owner.run, 2)
@@ -117,6 +117,13 @@ class TestLineage:
     async def test_unknown_branch_is_not_found(self, store: Store, group: str) -> None:
         with pytest.raises(NotFound):
             await store.lineage(group, "nowhere")
+
+    async def test_lineage_may_be_very_long(self, store: Store, group: str) -> None:
+        branches = [make_branch(group, "s", id=f"branch-{i * 7 % 100}", fork_position=i) for i in range(100)]
+        branches = [branches[0], *(replace(b, parent_id=a.id) for a, b in pairwise(branches))]
+        await asyncio.gather(*(store.insert(BRANCHES, branch) for branch in branches))
+        assert await store.lineage(group, branches[-1].id) == branches[::-1]
+        assert await store.branch_end(group, branches[-1].id) == 99
 
     async def test_every_field_of_a_branch_is_kept(self, store: Store, group: str) -> None:
         edit = MessageEdit(position=0, message=make_message([{"type": "text", "text": "ü"}], metadata={"a": [1]}))

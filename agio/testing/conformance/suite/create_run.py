@@ -119,9 +119,7 @@ class TestCreateRunOnBusyBranch:
         branch = make_branch(group, first.run.session_id)
         await store.insert(BRANCHES, branch)
         wanted = [replace(make_creation(group, branch=branch, at_s=i), branch=None) for i in range(20)]
-        created = await asyncio.gather(
-            *(s.create_run(one) for s, one in zip([store, other] * 10, wanted, strict=True))
-        )
+        created = await asyncio.gather(*(s.create_run(one) for s, one in zip([store, other] * 10, wanted, strict=True)))
         assert sum(run.holds_branch for run in created) == 1
         assert [run.id for run in await on_branch(store, created[0])] == [one.run.id for one in wanted]
         assert await holder(store, created[0]) in {run.id for run in created}

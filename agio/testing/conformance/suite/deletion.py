@@ -1,5 +1,4 @@
 """`delete_run` and `dependents`."""
-# ruff: noqa: S101
 
 from dataclasses import replace
 from typing import Any
@@ -161,7 +160,9 @@ class TestDependents:
 
     async def test_forks_of_its_forks_are_not_named(self, store: Store, group: str) -> None:
         source = await _source(store, group)
-        child = await _on_child_branch(store, source, 2, parent=Parent(run_id=source.id, checkpoint_id="c", kind="fork"))
+        child = await _on_child_branch(
+            store, source, 2, parent=Parent(run_id=source.id, checkpoint_id="c", kind="fork")
+        )
         await _work(store, child, position=2)
         await _on_child_branch(store, child, 3, parent=Parent(run_id=child.id, checkpoint_id="c", kind="fork"))
         assert await store.dependents(group, source.id) == [child.id]

@@ -1,9 +1,8 @@
 """Hints: what another process writes wakes this one, where the database can tell."""
-# ruff: noqa: S101
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
@@ -83,9 +82,7 @@ class TestHints:
                 await asyncio.sleep(0)
         await store.ping()
 
-    async def test_store_can_be_closed_while_someone_listens(
-        self, store: Store, group: str, backend: Backend
-    ) -> None:
+    async def test_store_can_be_closed_while_someone_listens(self, store: Store, group: str, backend: Backend) -> None:
         _needs_hints(backend)
         owner: Owner = await start(store, group)
         task = asyncio.create_task(_listen(store, Interest(owns_runs=True, reads_remote=True), asyncio.Queue()))
@@ -104,9 +101,7 @@ def _needs_hints(backend: Backend) -> None:
         pytest.skip("this database gives no hints")
 
 
-async def _assert_wakes(
-    store: Store, interest: Interest, run_id: str, write: Callable[[], Awaitable[None]]
-) -> None:
+async def _assert_wakes(store: Store, interest: Interest, run_id: str, write: Callable[[], Awaitable[None]]) -> None:
     async with _listening(store, interest) as heard:
         await _until_woken(heard, write, lambda hint: hint is None or run_id in hint)
 
@@ -140,5 +135,6 @@ async def _listening(store: Store, interest: Interest) -> AsyncIterator["asyncio
 
 
 async def _listen(store: Store, interest: Interest, heard: "asyncio.Queue[Hint]") -> None:
-    async for hint in store.hints(interest):
-        heard.put_nowait(hint)
+    async with aclosing(store.hints(interest)) as hints:
+        async for hint in hints:
+            heard.put_nowait(hint)

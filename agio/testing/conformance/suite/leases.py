@@ -1,5 +1,4 @@
 """Who lives, who may take which run, and what an owner must hear of."""
-# ruff: noqa: S101
 
 import asyncio
 from dataclasses import replace
@@ -77,9 +76,7 @@ class TestClaimReady:
         assert await store.claim_ready("worker-1", NO_LIMITS) is None
 
     @pytest.mark.parametrize("status", [RunStatus.PAUSED, RunStatus.WAITING, RunStatus.INTERRUPTED])
-    async def test_resting_run_is_ready_once_it_is_resumed(
-        self, store: Store, group: str, status: RunStatus
-    ) -> None:
+    async def test_resting_run_is_ready_once_it_is_resumed(self, store: Store, group: str, status: RunStatus) -> None:
         owner = await start(store, group)
         await owner.rest(status)
         assert await store.claim_ready("worker-2", NO_LIMITS) is None
@@ -337,9 +334,7 @@ class TestCommands:
 
     async def test_command_that_was_acted_on_is_not_told_again(self, store: Store, group: str) -> None:
         owner = await start(store, group)
-        asked = await store.update_run(
-            group, owner.run.id, lambda r: control.request_pause(r, by="ann", at=instant(9))
-        )
+        asked = await store.update_run(group, owner.run.id, lambda r: control.request_pause(r, by="ann", at=instant(9)))
         await owner.append(control_ack=asked.control_seq)
         assert await store.commands("worker-1") == []
         await store.update_run(group, asked.id, lambda r: control.request_cancel(r, by="ann", at=instant(9)))

@@ -166,9 +166,7 @@ async def _make(store: Store, group: str, count: int, **fields: Any) -> list[Run
     return [await store.create_run(make_creation(group, at_s=i, **fields)) for i in range(count)]
 
 
-async def _walk(
-    store: Store, group: str, where: RunFilter, limit: int, *, newest_first: bool = True
-) -> list[Run]:
+async def _walk(store: Store, group: str, where: RunFilter, limit: int, *, newest_first: bool = True) -> list[Run]:
     walked: list[Run] = []
     cursor = None
     while True:

@@ -1,5 +1,4 @@
 """Any sequence of what may happen to the runs of one branch, against a plain list as the oracle."""
-# ruff: noqa: S101
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,5 +1,4 @@
 """Groups: what belongs to another group does not exist, in every method that names one."""
-# ruff: noqa: S101
 
 import inspect
 from collections.abc import Awaitable, Callable
@@ -22,7 +21,6 @@ from agio.storage.port import (
 )
 from agio.testing.conformance.records import (
     Owner,
-
     make_approval,
     make_branch,
     make_creation,
@@ -195,5 +193,3 @@ async def _outcome(call: Awaitable[Any]) -> Any:
         return "value", await call
     except AgioError as error:
         return type(error).__name__, getattr(error, "holder", None)
-
-

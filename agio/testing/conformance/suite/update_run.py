@@ -40,9 +40,7 @@ class TestUpdateRun:
         def add(tag: str) -> Callable[[Run], Run]:
             return lambda found: replace(found, tags=(*found.tags, tag))
 
-        await asyncio.gather(
-            *(s.update_run(group, run.id, add(str(i))) for i, s in enumerate([store, other] * 25))
-        )
+        await asyncio.gather(*(s.update_run(group, run.id, add(str(i))) for i, s in enumerate([store, other] * 25)))
         after = await store.get_run(group, run.id)
         assert sorted(after.tags, key=int) == [str(i) for i in range(50)]
 
@@ -197,7 +195,7 @@ class TestBranchHold:
         owner = Owner(store, await take(store, first.run))
         others = [make_creation(group, after=first, at_s=1 + i) for i in range(8)]
         await asyncio.gather(owner.end(), *(other.create_run(one) for one in others))
-        served = set()
+        served: set[str] = set()
         while len(served) < len(others):
             served.add(await _serve_next(store, owner.run))
         assert served == {one.run.id for one in others}
