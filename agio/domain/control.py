@@ -224,7 +224,7 @@ def _let_go(run: Run, update: RunUpdate, at: datetime) -> Run:
     assert update.status is not None
     status = move(run.status, update.status)
     ended = status not in RESTING and status is not RunStatus.QUEUED
-    if run.order is not None and (status is RunStatus.WAITING or (status is RunStatus.PAUSED and _resumed(run))):
+    if (status is RunStatus.WAITING and _has_news(run)) or (status is RunStatus.PAUSED and _was_resumed(run)):
         status = RunStatus.QUEUED
     return replace(
         run,
@@ -241,6 +241,11 @@ def _let_go(run: Run, update: RunUpdate, at: datetime) -> Run:
     )
 
 
-def _resumed(run: Run) -> bool:
+def _has_news(run: Run) -> bool:
+    """Say whether a command came in that the owner has not seen; one order may stand for several."""
+    return run.order is not None or run.control_seq > run.control_ack
+
+
+def _was_resumed(run: Run) -> bool:
     """Say whether the pause was taken back while its owner carried it out."""
     return run.pause is None and run.order is not None and run.order.kind == "resume"

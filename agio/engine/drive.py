@@ -129,6 +129,7 @@ class Drive:
 
     async def complete_step(self, kind: CheckpointKind) -> None:
         """Close the step under way with a checkpoint and wait until it is durable."""
+        await self.make_room()
         self._close_step()
         checkpoint = self.mark_checkpoint(kind)
         self.journal.attach(self.update(checkpoint, step=self.state.step), checkpoint)
@@ -143,6 +144,11 @@ class Drive:
         state.step_usage = Usage()
         state.in_step = False
         state.calls.clear()
+
+    async def make_room(self) -> None:
+        """Wait until no update of the run's record gathers: an entry carries one."""
+        if self.journal.has_update:
+            await self.commit()
 
     async def commit(self) -> None:
         """Wait until everything is durable, and take the run's record as it is afterwards."""
@@ -164,6 +170,7 @@ class Drive:
 
     async def finish(self) -> None:
         """Completed: the last message is the answer."""
+        await self.make_room()
         self.closing = True
         state = self.state
         last = state.messages[-1] if state.messages else None
@@ -179,6 +186,7 @@ class Drive:
 
     async def fail(self, code: str, message: str, *, retryable: bool = False) -> None:
         """Failed: open tool calls are closed, so that the branch stays usable."""
+        await self.make_room()
         self.closing = True
         error = {"code": code, "message": message, "retryable": retryable}
         checkpoint = self._leave_usable("the run failed before this call was made")
@@ -188,6 +196,7 @@ class Drive:
 
     async def cancel(self, *, partial: str = "", by: str | None = None, reason: str | None = None) -> None:
         """Cancelled: what was shown of an answer is kept, open tool calls are closed."""
+        await self.make_room()
         self.closing = True
         asked = self.token.run.cancel
         if partial:
@@ -229,6 +238,7 @@ class Drive:
 
     async def rest_paused(self) -> None:
         """Paused at the last checkpoint."""
+        await self.make_room()
         self.closing = True
         asked = self.token.run.pause
         by, reason = (asked.by, asked.reason) if asked else ("system", None)
@@ -239,6 +249,7 @@ class Drive:
 
     async def rest_waiting(self, reason: Literal["approval", "needs_attention"]) -> None:
         """Waiting for a person."""
+        await self.make_room()
         self.closing = True
         pending = tuple(a.id for a in self.state.approvals.values() if a.status == "pending")
         named = self.state.checkpoint.id if self.state.checkpoint else None
@@ -247,6 +258,7 @@ class Drive:
 
     async def rest_interrupted(self, claims: int) -> None:
         """Interrupted: its workers died too often."""
+        await self.make_room()
         self.closing = True
         self.journal.emit(ev.RunInterrupted(reason=StopReason.POISON, claims=claims))
         await self._end(self.update(status=RunStatus.INTERRUPTED, reason=StopReason.POISON))

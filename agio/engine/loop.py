@@ -63,7 +63,6 @@ async def drive_run(
         log.exception("a run failed inside Agio", extra={"run_id": claim.run.id})
         if drive.closing:
             raise
-        await _free(drive)
         await drive.fail("internal_error", "something went wrong inside Agio; its log says what")
     return "lost" if token.stop is Stop.LOST else "let go"
 
@@ -191,7 +190,6 @@ async def _advance(drive: Drive) -> bool:
     try:
         return await _think(drive, last=state.step > limit)
     except ProviderError as error:
-        await _free(drive)
         await drive.fail(error.code, str(error), retryable=error.retryable)
         return True
 
@@ -211,7 +209,7 @@ async def _think(drive: Drive, *, last: bool) -> bool:
     else:
         request = build_request(drive, await tool_schemas(drive))
     answer = await think(drive, request)
-    await _free(drive)
+    await drive.make_room()
     if isinstance(answer, Stop):
         await _leave(drive, answer)
         return True
@@ -244,9 +242,8 @@ async def _act(drive: Drive) -> bool:
         state.step += 1
         drive.journal.emit(ev.StepStarted(step=state.step))
         state.in_step, drive.step_began = True, time.monotonic()
-    await _free(drive)
+    await drive.make_room()
     outcome = await act(drive)
-    await _free(drive)
     match outcome:
         case None:
             await drive.complete_step("step")
@@ -258,12 +255,6 @@ async def _act(drive: Drive) -> bool:
         case _:
             await _leave(drive, outcome)
     return True
-
-
-async def _free(drive: Drive) -> None:
-    """Make room for the next update of the run's record."""
-    if drive.journal.has_update:
-        await drive.commit()
 
 
 def _over_budget(drive: Drive) -> str | None:

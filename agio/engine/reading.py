@@ -64,9 +64,11 @@ class Reading:
 
     async def detail(self, caller: Caller, run_id: str) -> RunDetail:
         """Return one run, whole. Raises `NotFound`."""
+        head = await self._store.head(caller.group_id, run_id)  # first: the record may be newer, never older
         run = await get_run(self._store, caller, run_id)
         spec = await self._store.get_spec(caller.group_id, run_id)
-        head = await self._store.head(caller.group_id, run_id)
+        if run.is_terminal:
+            head = await self._store.head(caller.group_id, run_id)
         end = await self._last_event(caller, run_id, head) if run.is_terminal else None
         position = None
         if run.status == "queued":

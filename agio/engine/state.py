@@ -45,6 +45,8 @@ class RunState:
     """Tool calls of the step under way that are not new."""
     approvals: dict[str, Approval] = field(default_factory=dict)
     """The run's approvals by tool call id (latest)."""
+    call_ids: set[str] = field(init=False)
+    """Ids of all tool calls of the conversation."""
     acknowledged: set[str] = field(default_factory=set)
     """Approvals whose decision an event has told already."""
     ended: Literal["completed", "failed", "cancelled"] | None = None
@@ -55,6 +57,9 @@ class RunState:
     tool_results: dict[str, Content] = field(default_factory=dict)
     """Answers that a person or a fork gave in place of calling the tool."""
     retry_tools: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self.call_ids = {call.id for message in self.messages for call in message.tool_calls}
 
     @property
     def open_calls(self) -> list[ToolCall]:

@@ -220,7 +220,7 @@ def record_answer(drive: Drive, answer: Answer, *, keep_calls: bool = True) -> M
 
 def _name_calls(drive: Drive, answer: Answer) -> tuple[ToolCall, ...]:
     """Give calls ids that are unique in the conversation: some models leave them out or repeat them."""
-    taken = {call.id for message in drive.state.messages for call in message.tool_calls}
+    taken = drive.state.call_ids
     named = []
     for _, call in sorted(answer.calls.items()):
         if not call.id or call.id in taken:

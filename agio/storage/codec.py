@@ -1,8 +1,8 @@
 """The stored form of entries and records: JSON text, the same in every database."""
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -61,8 +61,8 @@ def dump_entry(entry: Entry) -> EntryParts:
         branch_id=entry.branch_id if entry.messages else None,
         position=entry.position if entry.messages else None,
         message_count=len(entry.messages),
-        messages=_encode(entry.messages).decode() if entry.messages else None,
-        checkpoint=_encode(checkpoint).decode() if checkpoint else None,
+        messages=dump_messages(entry.messages) if entry.messages else None,
+        checkpoint=dump_checkpoint(checkpoint) if checkpoint else None,
         checkpoint_seq=checkpoint.seq if checkpoint else None,
         session_id=checkpoint.session_id if checkpoint else None,
     )
@@ -92,6 +92,20 @@ def load_events(text: str) -> tuple[Event, ...]:
     return tuple(msgspec.convert(item, EVENT_TYPES[item["type"]]) for item in raw)
 
 
+def dump_messages(messages: Sequence[Message]) -> str:
+    """Return the stored form of the messages of one entry."""
+    return _encode([_given(message) for message in messages]).decode()
+
+
+def _given(record: Message | Checkpoint) -> dict[str, Any]:
+    """Return the fields that differ from their defaults: most of them seldom do."""
+    return {
+        field.name: value
+        for field in fields(record)
+        if (value := getattr(record, field.name)) is not None and value != () and value != {} and value is not False
+    }
+
+
 def load_messages(text: str) -> tuple[Message, ...]:
     """Return the messages of one entry."""
     return _decode_messages(text)
@@ -104,7 +118,7 @@ def load_checkpoint(text: str) -> Checkpoint:
 
 def dump_checkpoint(checkpoint: Checkpoint) -> str:
     """Return the stored form of a checkpoint."""
-    return _encode(checkpoint).decode()
+    return _encode({"parent_id": None} | _given(checkpoint)).decode()
 
 
 def dump_record(record: Any) -> str:

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -91,11 +90,9 @@ def running_effects() -> Iterator[Effects]:
     try:
         yield effects
     finally:
+        for path in {call.path for call in effects.calls}:
+            effects.release(path)
         server.shutdown()
         server.server_close()
         thread.join()
 
-
-def now_s() -> float:
-    """Return the time that the provider's records use."""
-    return time.monotonic()

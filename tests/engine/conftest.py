@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from agio.storage.mongo import MongoStore
 from agio.storage.port import Store, StoreSettings
 from agio.storage.sqlite import SQLiteStore
 from agio.testing.provider import ScriptedProvider
@@ -19,8 +20,6 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], S
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path}/agio.db"
         return lambda: SQLiteStore(StoreSettings(url=url))
-    from agio.storage.mongo import MongoStore
-
     uri = request.getfixturevalue("mongo_uri")
     return lambda: MongoStore(StoreSettings(url=uri))
 

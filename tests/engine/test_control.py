@@ -182,3 +182,21 @@ async def test_cancel_while_paused_and_while_waiting(world: World, provider: Scr
     await read(engine, turn.id)
     roles = [m.role for m in provider.requests[-1].messages]
     assert roles == ["user", "assistant", "tool", "user"]
+
+
+async def test_resume_after_a_pause_in_the_last_step_ends_the_run_at_once(world: World, provider: ScriptedProvider):
+    for _ in range(5):
+        gate = Gate()
+        provider.add(Answer("one ", gate, "two"))
+        engine = await world.add_process()
+        run = await start(engine)
+        await read(engine, run.id, until="content_delta")
+        await engine.commands.pause(ANN, run.id)
+        gate.open()
+        await settled(engine, run.id, RunStatus.PAUSED)
+        await world.remove(engine)
+        engine = await world.add_process()
+        await engine.commands.resume(ANN, run.id, ResumeRequest())
+        assert types(await read(engine, run.id))[-1] == "run_completed"
+        assert (await settled(engine, run.id, RunStatus.COMPLETED)).owner is None
+        await world.remove(engine)

@@ -1,5 +1,6 @@
 """Agents: make, find, change, delete."""
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
@@ -51,25 +52,27 @@ async def list_agents(
 async def create_agent(body: AgentBody, request: Request, engine: EngineDep, caller: CallerDep) -> Response:
     """Without an id, one is made from the name; without provider or model, the default agent's are taken."""
     wanted_id = body.id or slug_of(body.name) or new_id()
-    _, repeated = await reserve(request, engine, caller, wanted_id=wanted_id)
+    note, _ = await reserve(request, engine, caller, wanted_id=wanted_id)
     provider, model = await _provider_and_model(body, request, engine, caller)
 
     async def make(agent_id: str) -> Response:
         agent = body.to_agent(caller.group_id, agent_id, provider=provider, model=model, at=utc_now())
-        made = await _create_once(engine, caller, agent, repeated=repeated)
+        made = await _create_once(engine, caller, agent, since=note.created_at if note else None)
         view = AgentView.model_validate(made)
         return JSONResponse(view.model_dump(mode="json"), 201, {"Location": f"/api/agents/{made.id}"})
 
     return await once(request, engine, caller, make, wanted_id=wanted_id)
 
 
-async def _create_once(engine: Engine, caller: Caller, agent: Agent, *, repeated: bool) -> Agent:
+async def _create_once(engine: Engine, caller: Caller, agent: Agent, *, since: datetime | None) -> Agent:
+    """Make the agent, unless a request under the same key, noted at `since`, was faster."""
     try:
         return await engine.agents.create(caller, agent)
     except AlreadyExists:
-        if not repeated:
+        there = await engine.agents.get(caller, agent.id)
+        if since is None or there.created_at < since:
             raise
-        return await engine.agents.get(caller, agent.id)
+        return there
 
 
 async def _provider_and_model(body: AgentBody, request: Request, engine: Engine, caller: Caller) -> tuple[str, str]:

@@ -1,7 +1,6 @@
 """Checkpoints: look, annotate, compare, and go on from them."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request
@@ -43,6 +42,7 @@ from agio.engine.caller import Caller
 from agio.engine.continuing import ForkRequest
 from agio.engine.creation import get_run
 from agio.engine.engine import Engine
+from agio.storage.port import KeyedRequest
 
 router = APIRouter(tags=["checkpoints"])
 
@@ -257,24 +257,27 @@ async def _branch_off(call: _Call, fork: ForkRequest) -> Response:
     note, repeated = await reserve(call.request, call.engine, call.caller, wanted_id=fork.run_id)
     if call.stream:
         run_id = note.resource_id if note else fork.run_id or new_id()
-        run = await _fork_once(call, replace(fork, run_id=run_id), repeated=repeated)
+        run = await _fork_once(call, replace(fork, run_id=run_id), note)
         return await call.follow(run, after=0, repeated=repeated)
 
     async def make(run_id: str) -> Response:
-        run = await _fork_once(call, replace(fork, run_id=run_id), repeated=repeated)
+        run = await _fork_once(call, replace(fork, run_id=run_id), note)
         return _answer(view_fork(run, fork), 201, location=f"/api/runs/{run.id}")
 
     return await once(call.request, call.engine, call.caller, make, wanted_id=fork.run_id)
 
 
-async def _fork_once(call: _Call, fork: ForkRequest, *, repeated: bool) -> Run:
-    """Begin the new run, unless an earlier request under the same key did."""
+async def _fork_once(call: _Call, fork: ForkRequest, note: KeyedRequest | None) -> Run:
+    """Begin the new run, unless a request under the same key was faster."""
     try:
         return await call.engine.continuing.branch_off(call.caller, fork)
     except AlreadyExists:
-        if not repeated or fork.run_id is None:
+        if note is None or fork.run_id is None:
             raise
-        return await get_run(call.engine.store, call.caller, fork.run_id)
+        run = await get_run(call.engine.store, call.caller, fork.run_id)
+        if run.created_at < note.created_at:
+            raise
+        return run
 
 
 async def _fan_out(call: _Call, fork: ForkRequest, variants: list[dict[str, Any]]) -> Response:
@@ -285,13 +288,13 @@ async def _fan_out(call: _Call, fork: ForkRequest, variants: list[dict[str, Any]
         except Invalid as error:
             name = (error.field or "").removeprefix("modifications.")
             raise Invalid(str(error), field=f"variants.{number}.{name}") from error
-    _, repeated = await reserve(call.request, call.engine, call.caller)
+    note, _ = await reserve(call.request, call.engine, call.caller)
 
     async def make(base_id: str) -> Response:
         items = []
         for number, changes in enumerate(variants):
             one = replace(fork, run_id=f"{base_id}-{number}", modifications=changes)
-            items.append(view_fork(await _fork_once(call, one, repeated=repeated), fork))
+            items.append(view_fork(await _fork_once(call, one, note), fork))
         return _answer(ForkList(items=items, total=len(items)), 201)
 
     return await once(call.request, call.engine, call.caller, make)
@@ -306,40 +309,39 @@ async def _rewind(call: _Call, fork: ForkRequest) -> Response:
     # Where the journal ended before is noted with the key: a repeated stream begins there too.
     wanted_id = place(checkpoint.run_id, head)
     note, repeated = await reserve(call.request, call.engine, call.caller, wanted_id=wanted_id)
-    since = note.created_at if note and repeated else None
     if call.stream:
         parts = split_checkpoint_id(note.resource_id) if note else None
-        run = await _rewind_once(call, fork, since=since)
+        run = await _rewind_once(call, fork, note)
         return await call.follow(run, after=parts[1] if parts else head, repeated=repeated)
 
     async def make(_: str) -> Response:
-        run = await _rewind_once(call, fork, since=since)
+        run = await _rewind_once(call, fork, note)
         return _answer(view_fork(run, fork), 201, location=f"/api/runs/{run.id}")
 
     return await once(call.request, call.engine, call.caller, make, wanted_id=wanted_id)
 
 
-async def _rewind_once(call: _Call, fork: ForkRequest, *, since: datetime | None) -> Run:
-    """Rewind the run, unless an earlier request under the same key, made at `since`, did or does."""
-    run = await _rewound(call, fork, since)
+async def _rewind_once(call: _Call, fork: ForkRequest, note: KeyedRequest | None) -> Run:
+    """Rewind the run, unless a request under the same key was faster."""
+    run = await _rewound(call, fork, note)
     if run is not None:
         return run
     try:
         return await call.engine.continuing.rewind(call.caller, fork)
     except InvalidTransition:
-        run = await _rewound(call, fork, since)
+        run = await _rewound(call, fork, note)
         if run is None:
             raise
         return run
 
 
-async def _rewound(call: _Call, fork: ForkRequest, since: datetime | None) -> Run | None:
-    if since is None:
+async def _rewound(call: _Call, fork: ForkRequest, note: KeyedRequest | None) -> Run | None:
+    if note is None:
         return None
     run_id = (await _find(call.engine, call.caller, fork.checkpoint_id)).run_id
     run = await get_run(call.engine.store, call.caller, run_id)
     branch = (await call.engine.store.lineage(call.caller.group_id, run.branch_id))[0]
-    return run if branch.from_checkpoint_id == fork.checkpoint_id and branch.created_at >= since else None
+    return run if branch.from_checkpoint_id == fork.checkpoint_id and branch.created_at >= note.created_at else None
 
 
 def _answer(view: BaseModel, status: int, *, location: str | None = None) -> JSONResponse:

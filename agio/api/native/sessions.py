@@ -1,5 +1,6 @@
 """Sessions: conversations, their branches and trees."""
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
@@ -60,38 +61,26 @@ async def create_session(body: SessionBody, request: Request, engine: EngineDep,
     """Not needed before a message: chat makes the session that it names, or one of its own."""
     if body.agent_id is not None:
         await engine.agents.get(caller, body.agent_id)
-    _, repeated = await reserve(request, engine, caller, wanted_id=body.id)
+    note, _ = await reserve(request, engine, caller, wanted_id=body.id)
 
     async def make(session_id: str) -> Response:
-        made = await _create_once(engine, caller, body, session_id, repeated=repeated)
+        session = body.to_session(caller.group_id, session_id, by=caller.name, at=utc_now())
+        made = await _create_once(engine, caller, session, since=note.created_at if note else None)
         view = SessionView.model_validate(made)
         return JSONResponse(view.model_dump(mode="json"), 201, {"Location": f"/api/sessions/{made.id}"})
 
     return await once(request, engine, caller, make, wanted_id=body.id)
 
 
-async def _create_once(
-    engine: Engine, caller: Caller, body: SessionBody, session_id: str, *, repeated: bool
-) -> Session:
-    now = utc_now()
-    session = Session(
-        id=session_id,
-        group_id=caller.group_id,
-        current_branch_id=session_id,
-        user_id=body.user_id,
-        agent_id=body.agent_id,
-        title=body.title,
-        metadata=body.metadata,
-        created_by=caller.name,
-        created_at=now,
-        updated_at=now,
-    )
+async def _create_once(engine: Engine, caller: Caller, session: Session, *, since: datetime | None) -> Session:
+    """Make the session, unless a request under the same key, noted at `since`, was faster."""
     try:
         return await engine.sessions.create(caller, session)
     except AlreadyExists:
-        if not repeated:
+        there = await engine.sessions.get(caller, session.id)
+        if since is None or there.created_at < since:
             raise
-        return await engine.sessions.get(caller, session_id)
+        return there
 
 
 @router.get("/{session_id}", operation_id="getSession", summary="Look at a session", responses=documented(404))

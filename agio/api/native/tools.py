@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, Response
 from agio.api.context import CallerDep, EngineDep
 from agio.api.native.schemas.common import Limit, ListOf, Offset, listed
 from agio.api.native.schemas.tools import ToolBody, ToolChanges, ToolView, TrialBody, TrialView
-from agio.api.once import once, reserve
+from agio.api.once import once
 from agio.api.problems import documented
 from agio.domain.errors import AlreadyExists
 from agio.domain.tools import StoredTool
@@ -51,24 +51,24 @@ def _mentions(entry: ToolEntry, text: str | None) -> bool:
 )
 async def create_tool(body: ToolBody, request: Request, engine: EngineDep, caller: CallerDep) -> Response:
     """Works at once, for every agent that names it."""
-    _, repeated = await reserve(request, engine, caller)
 
     async def make(tool_id: str) -> Response:
-        entry = await _create_once(engine, caller, body, tool_id, repeated=repeated)
+        entry = await _create_once(engine, caller, body, tool_id)
         view = ToolView.model_validate(entry)
         return JSONResponse(view.model_dump(mode="json"), 201, {"Location": f"/api/tools/{entry.id}"})
 
     return await once(request, engine, caller, make)
 
 
-async def _create_once(engine: Engine, caller: Caller, body: ToolBody, tool_id: str, *, repeated: bool) -> ToolEntry:
+async def _create_once(engine: Engine, caller: Caller, body: ToolBody, tool_id: str) -> ToolEntry:
+    """Make the tool, unless a request under the same key, which names the same id, was faster."""
     now = utc_now()
     record = StoredTool(id=tool_id, group_id=caller.group_id, created_at=now, updated_at=now, **body.model_dump())
     try:
         return await engine.tools.create(caller, record)
     except AlreadyExists:
         entry = await engine.tools.get(caller, body.name)
-        if not repeated or entry.id != tool_id:
+        if entry.id != tool_id:
             raise
         return entry
 

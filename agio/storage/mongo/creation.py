@@ -11,7 +11,7 @@ from typing import TypeVar
 from pymongo.errors import DuplicateKeyError
 
 from agio.domain.branches import Branch
-from agio.domain.errors import AlreadyExists, BranchBusy
+from agio.domain.errors import AlreadyExists, BranchBusy, Conflict
 from agio.storage.codec import dump_record
 from agio.storage.mongo import keys
 from agio.storage.mongo.calls import Part
@@ -29,20 +29,23 @@ class Creation(Part):
     """Implements `create_run`."""
 
     async def _create(self, creation: RunCreation) -> RunState:
-        waits = await self._look(creation)
         stamp = self._database.stamp()
         spec = keys.part(creation.run.id, f"{stamp:x}")
         first = await self._entries.document(creation.first)
-        session, branch, _, _ = await together(
+        session, branch, waits, _, _ = await together(
             self._borrow(SESSIONS, creation.session),
             self._borrow(BRANCHES, creation.branch),
+            self._look(creation),
             self._put_spec(creation, spec, first),
             self._snapshots.keep(creation.run.group_id, creation.snapshot),
         )
-        run = replace(creation.run, holds_branch=not waits)
         try:
+            if isinstance(waits, Conflict):
+                raise waits
             await self._check_branch(creation.branch, made=branch is not None)
-            state = await self._accept(first_state(run, spec=spec, stamp=stamp), may_wait=creation.may_wait)
+            run = replace(creation.run, holds_branch=not waits)
+            state = first_state(run, spec=spec, stamp=stamp)
+            state = await self._accept(state, may_wait=creation.may_wait)
         except (AlreadyExists, BranchBusy):
             await together(
                 self._kinds[SESSIONS].take_back(session),
@@ -53,21 +56,21 @@ class Creation(Part):
         await self._entries.begin(first)
         return await self._turns.settle(None, state)
 
-    async def _look(self, creation: RunCreation) -> bool:
-        """Say whether the run has to wait; refuse it before anything is written, if possible."""
+    async def _look(self, creation: RunCreation) -> bool | Conflict:
+        """Return whether the run has to wait, or why it cannot be."""
         run = creation.run
         branch = keys.in_group(run.group_id, run.branch_id)
         known = self._database[RUNS].find({"$or": [{"_id": run.id}, {"holds": branch}]}, {"holds": 1})
         holder = None
         async for each in known:
             if each["_id"] == run.id:
-                raise _taken(run.id)
+                return _taken(run.id)
             holder = each
         if holder is None and creation.branch is None:
             # Where runs wait and none holds the branch, it is about to be passed on to one of them.
             holder = await self._database[RUNS].find_one({"waits": branch}, {"_id": 1})
         if holder is not None and not creation.may_wait:
-            raise BranchBusy(f"branch {run.branch_id!r} is held by run {holder['_id']!r}", holder=holder["_id"])
+            return BranchBusy(f"branch {run.branch_id!r} is held by run {holder['_id']!r}", holder=holder["_id"])
         return holder is not None
 
     async def _accept(self, state: RunState, *, may_wait: bool) -> RunState:

@@ -15,7 +15,7 @@ from agio.storage.mongo.commits import together
 from agio.storage.mongo.database import Document
 from agio.storage.mongo.journal import JournalMethods
 from agio.storage.mongo.removal import RemovalMethods
-from agio.storage.mongo.run_records import RunState
+from agio.storage.mongo.run_records import EXPRESS_LINE, RunState, line_of
 from agio.storage.mongo.schema import APPROVALS, JOURNAL, RUNS, WORKERS
 from agio.storage.port import WorkerLimits
 
@@ -28,8 +28,8 @@ SWEPT_AT_ONCE = 200
 class LeaseMethods(JournalMethods, RemovalMethods):
     """Implements `Leases`, but for the hints."""
 
-    _last_group: str | None = None
-    """The group that had its turn last."""
+    _last_line: str = EXPRESS_LINE
+    """The line that had its turn last."""
     _swept_to: str = ""
     """The run whose approvals were looked at last."""
 
@@ -63,12 +63,12 @@ class LeaseMethods(JournalMethods, RemovalMethods):
     async def claim_ready(self, worker_id: str, limits: WorkerLimits) -> Run | None:
         full: set[str] = set()
         while (state := await self._next_ready(full)) is not None:
-            group_id = state.run.group_id
+            line = line_of(state.run.group_id)
             slot = None
             if limits.runs_per_group is not None and not state.run.has_command:
-                slot = await self._free_slot(group_id, limits.runs_per_group)
+                slot = await self._free_slot(state.run.group_id, limits.runs_per_group)
                 if slot is None:
-                    full.add(group_id)
+                    full.add(line)
                     continue
             claimed = claim(state.run, worker_id, at=datetime.now(UTC))
             assert claimed is not None, "it was found by what its record says"
@@ -77,25 +77,22 @@ class LeaseMethods(JournalMethods, RemovalMethods):
             except DuplicateKeyError:  # another process took the slot
                 continue
             if owned is not None:
-                self._last_group = group_id
+                self._last_line = line
                 await self._entries.ensure_begun(owned)
                 return owned.run
         return None
 
     async def _next_ready(self, full: Collection[str]) -> RunState | None:
         """Return a run with a waiting command, else the run ready longest of the group whose turn it is."""
-        last = self._last_group
-        urgent, ready = await asyncio.gather(
-            self._runs.find({"urgent": {"$gt": 0}}, sort=[("urgent", 1)]),
-            self._first_ready({"$exists": True} if last is None else {"$gt": last}, full),
+        last = self._last_line
+        following, others = await asyncio.gather(
+            self._first_ready({"$or": [{"ready": EXPRESS_LINE}, {"ready": {"$gt": last, "$nin": sorted(full)}}]}),
+            self._first_ready({"ready": {"$lte": last, "$nin": sorted(full)}}),
         )
-        if urgent is not None or ready is not None or last is None:
-            return urgent or ready
-        return await self._first_ready({"$lte": last}, full)
+        return following or others
 
-    async def _first_ready(self, groups: Document, full: Collection[str]) -> RunState | None:
-        among = {**groups, "$nin": sorted(full)} if full else groups
-        return await self._runs.find({"ready": among}, sort=[("ready", 1), ("ready_at", 1)])
+    async def _first_ready(self, where: Document) -> RunState | None:
+        return await self._runs.find(where, sort=[("ready", 1), ("ready_at", 1)])
 
     async def _free_slot(self, group_id: str, limit: int) -> str | None:
         """Return a slot that a run of the group may take, None when there are as many runs as may be.

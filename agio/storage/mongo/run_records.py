@@ -23,6 +23,9 @@ KEPT_WRITES = 8
 
 CACHED_RUNS = 4096
 
+EXPRESS_LINE = "!"
+"""The line of runs with a waiting command, of all groups; sorts before every group's."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunState:
@@ -89,18 +92,25 @@ def next_state(state: RunState, run: Run, *, stamp: int, slot: str | None = None
     )
 
 
+def line_of(group_id: str) -> str:
+    """Return the name of the line that the group's ready runs wait in."""
+    return f"={group_id}"
+
+
+def _line(run: Run) -> str:
+    return EXPRESS_LINE if run.has_command else line_of(run.group_id)
+
+
 def _fields(state: RunState, writer: str, text: str) -> Document:
     run = state.run
-    ready = run.is_ready
     optional: Document = {
         "parent": run.parent.run_id if run.parent else None,
         "tags": list(run.tags) or None,
         "holds": state.holds,
         "waits": state.waits,
         "waits_since": state.waits_since,
-        "ready": run.group_id if ready else None,
+        "ready": _line(run) if run.is_ready else None,
         "ready_at": state.ready_at,
-        "urgent": state.ready_at if ready and run.has_command else None,
         "owner": run.owner,
         "slot": state.slot,
         "unheard": True if run.owner is not None and run.control_seq > run.control_ack else None,

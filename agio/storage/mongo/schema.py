@@ -39,7 +39,6 @@ _RUN_INDEXES = (
     _index("slot", where="slot", unique=True),
     _index("waits", "waits_since", where="waits"),
     _index("ready", "ready_at", where="ready"),
-    _index("urgent", where="urgent"),
     _index("owner", "group_id", where="owner"),
     _index("parent", where="parent"),
     _index("gone", where="gone"),

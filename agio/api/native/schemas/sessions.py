@@ -1,5 +1,6 @@
 """Sessions, branches and trees on the wire."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
@@ -8,6 +9,7 @@ from agio.api.native.schemas.agents import JsonObject
 from agio.api.native.schemas.checkpoints import CheckpointRow, view_checkpoint_row
 from agio.api.native.schemas.common import Body, Instant, View
 from agio.api.native.schemas.runs import RunRow, view_row
+from agio.domain.sessions import Session
 from agio.engine.sessions import BranchHead, SessionTree
 
 SessionId = Annotated[
@@ -27,6 +29,21 @@ class SessionBody(Body):
     agent_id: str | None = Field(default=None, min_length=1, max_length=64, examples=["assistant"])
     title: Title | None = None
     metadata: JsonObject = Field(default_factory=dict, description="Anything; kept as it is.")
+
+    def to_session(self, group_id: str, session_id: str, *, by: str, at: datetime) -> Session:
+        """Return the domain's form. Its first branch has its own id, as where chat makes the session."""
+        return Session(
+            id=session_id,
+            group_id=group_id,
+            current_branch_id=session_id,
+            user_id=self.user_id,
+            agent_id=self.agent_id,
+            title=self.title,
+            metadata=self.metadata,
+            created_by=by,
+            created_at=at,
+            updated_at=at,
+        )
 
 
 class SessionChanges(Body):

@@ -1,0 +1,53 @@
+/** What the page shows: one conversation, one run, and what is going on between page and server. */
+
+import type { Announcement } from "../../core/announce";
+import { type RunFacts, withFacts } from "../../core/facts";
+import type { RunState, ThreadItem } from "../../core/run-state";
+import { NOTHING, type Selection } from "../../core/selection";
+import { isEnded } from "../../core/status";
+import type { Connection } from "../../core/stream";
+
+export interface ChatState {
+  readonly selection: Selection;
+  /** What was said before the run, its own question included. */
+  readonly history: readonly ThreadItem[];
+  /** The run as its events tell it; `shownRun` adds what its view knows. */
+  readonly run: RunState | null;
+  readonly facts: RunFacts | null;
+  /** Null when no stream is open. */
+  readonly connection: Connection | null;
+  readonly loading: boolean;
+  /** Name of the command that waits for its answer. */
+  readonly command: string | null;
+  readonly problem: string | null;
+  readonly said: Announcement | null;
+  /** What is typed; given back when the server refuses it. */
+  readonly draft: string;
+  /** Grows whenever lists of sessions, runs or checkpoints may have changed. */
+  readonly revision: number;
+}
+
+export const EMPTY: ChatState = {
+  selection: NOTHING,
+  history: [],
+  run: null,
+  facts: null,
+  connection: null,
+  loading: false,
+  command: null,
+  problem: null,
+  said: null,
+  draft: "",
+  revision: 0,
+};
+
+/** The run as it should be shown: events and view together. */
+export function shownRun(state: ChatState): RunState | null {
+  return state.run === null ? null : withFacts(state.run, state.facts);
+}
+
+/** True from the moment that a stop was accepted until it has taken effect. */
+export function isCancelling(state: ChatState): boolean {
+  const run = shownRun(state);
+  return run !== null && !isEnded(run.status) && state.facts?.cancelRequested === true;
+}
