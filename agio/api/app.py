@@ -1,6 +1,7 @@
 """The application: routers, middleware, life cycle."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,11 @@ from agio.api.native import (
     tools,
 )
 from agio.api.openapi import describe
-from agio.bootstrap import make_runtime
+from agio.bootstrap import DeclaredAgent, find_ui, make_runtime
 from agio.domain.agents import Agent
-from agio.settings import Settings
-from agio.tools.base import Tool
+from agio.observability.logs import setup_logging
+from agio.settings import Settings, load_settings
+from agio.tools import Tool
 
 ROUTERS: tuple[APIRouter, ...] = (
     meta.router,
@@ -51,8 +53,8 @@ def create_app(
     *,
     title: str = "Agio",
     version: str = __version__,
-    agents: Iterable[Agent] = (),
-    tools: Iterable[Tool] = (),
+    agents: Iterable[Agent | DeclaredAgent] = (),
+    tools: Iterable[Tool | Callable[..., Any]] = (),
     enable_cors: bool = True,
     cors: bool | None = None,
     cors_origins: Sequence[str] | None = None,
@@ -73,7 +75,7 @@ def create_app(
         runtime: an engine made elsewhere, in place of one made from the settings.
         ui_dir: the built UI; None: the one of the package or checkout.
     """
-    settings = settings or Settings()
+    settings = settings or load_settings()
     made = runtime or make_runtime(settings, agents=agents, tools=tools)
 
     @asynccontextmanager
@@ -94,7 +96,7 @@ def create_app(
     describe(app)
     if settings.docs_enabled:
         docs.install(app)
-    ui.mount(app, ui_dir)
+    ui.mount(app, ui_dir or find_ui())
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     if enable_cors if cors is None else cors:
         _allow_origins(app, list(cors_origins if cors_origins is not None else settings.cors_origins))
@@ -118,6 +120,9 @@ def __getattr__(name: str) -> Any:
     """Make `app` on demand, so that importing this module opens nothing."""
     if name != "app":
         raise AttributeError(name)
-    made = create_app()
+    settings = load_settings()
+    if not logging.getLogger().handlers:  # plain `uvicorn agio.api.app:app`
+        setup_logging(settings.log_level, settings.log_format)
+    made = create_app(settings)
     globals()["app"] = made
     return made

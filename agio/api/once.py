@@ -1,21 +1,15 @@
-"""`Idempotency-Key`: the same request under the same key creates once and answers the same."""
+"""`Idempotency-Key` at the edge: the same request under the same key creates once and answers the same."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 
 from fastapi import Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
-from agio.domain.errors import AlreadyExists, Conflict, Invalid, NotFound
 from agio.domain.ids import new_id
+from agio.domain.requests import KeyedRequest
 from agio.engine.caller import Caller
-from agio.engine.clock import utc_now
 from agio.engine.engine import Engine
-from agio.storage.port import REQUESTS, KeyedRequest
-
-KEPT = timedelta(hours=24)
-MAX_KEY_CHARS = 255
 
 
 async def reserve(
@@ -28,47 +22,14 @@ async def reserve(
         be used for what is created.
 
     Raises:
-        Conflict: another request was made under this key.
-        Invalid: the key is too long or not printable.
+        as `engine.keyed.KeyedRequests.reserve`.
     """
     key = request.headers.get("idempotency-key")
     if key is None:
         return None, False
-    if not key or len(key) > MAX_KEY_CHARS or not key.isprintable():
-        raise Invalid(f"an Idempotency-Key has 1 to {MAX_KEY_CHARS} printable characters", field="Idempotency-Key")
     target = f"{request.method} {request.url.path}?{request.url.query}"
     fingerprint = hashlib.sha256(target.encode() + b"\n" + await request.body()).hexdigest()
-    note = KeyedRequest(
-        id=hashlib.sha256(key.encode()).hexdigest(),
-        group_id=caller.group_id,
-        fingerprint=fingerprint,
-        resource_id=wanted_id or new_id(),
-        created_at=utc_now(),
-    )
-    while True:
-        try:
-            return await engine.store.insert(REQUESTS, note), False
-        except AlreadyExists:
-            earlier = await _earlier(engine, note)
-        if earlier is None:
-            continue
-        if earlier.fingerprint != fingerprint:
-            raise Conflict("this Idempotency-Key was used for another request; use a new one")
-        return earlier, True
-
-
-async def _earlier(engine: Engine, note: KeyedRequest) -> KeyedRequest | None:
-    try:
-        earlier = await engine.store.get(REQUESTS, note.group_id, note.id)
-    except NotFound:
-        return None
-    if earlier.created_at >= note.created_at - KEPT:
-        return earlier
-    try:
-        await engine.store.delete(REQUESTS, note.group_id, note.id)
-    except NotFound:
-        return None
-    return None
+    return await engine.keyed.reserve(caller, key, fingerprint, wanted_id=wanted_id)
 
 
 async def once(
@@ -87,25 +48,9 @@ async def once(
     if note is None:
         return await make(wanted_id or new_id())
     if repeated and note.status is not None:
-        return JSONResponse(None, note.status) if note.body is None else _replay(note)
+        headers = {"Idempotent-Replayed": "true"}
+        return Response(note.body, note.status, headers, "application/json")
     answer = await make(note.resource_id)
     if answer.status_code < 400:
-        status, body = answer.status_code, bytes(answer.body).decode()
-        await engine.store.update(REQUESTS, note.group_id, note.id, lambda record: _answered(record, status, body))
+        await engine.keyed.answered(note, answer.status_code, bytes(answer.body).decode())
     return answer
-
-
-def _answered(record: KeyedRequest, status: int, body: str) -> KeyedRequest:
-    return KeyedRequest(
-        id=record.id,
-        group_id=record.group_id,
-        fingerprint=record.fingerprint,
-        resource_id=record.resource_id,
-        status=status,
-        body=body,
-        created_at=record.created_at,
-    )
-
-
-def _replay(note: KeyedRequest) -> Response:
-    return Response(note.body, note.status or 200, {"Idempotent-Replayed": "true"}, "application/json")

@@ -25,15 +25,6 @@ NOT_BUILT = """<!doctype html>
 """
 
 
-def find_build() -> Path | None:
-    """Return the folder of the built UI: in the package, or in a checkout."""
-    here = Path(__file__).resolve()
-    for folder in (here.parents[1] / "ui", here.parents[2] / "frontend" / "dist"):
-        if (folder / "index.html").is_file():
-            return folder
-    return None
-
-
 class _Pages(StaticFiles):
     """Files, and the page itself for every path that is none: the UI reads its place from the URL."""
 
@@ -52,9 +43,8 @@ class _Pages(StaticFiles):
         return answer
 
 
-def mount(app: FastAPI, folder: Path | None) -> None:
-    """Serve the UI; a browser's `GET /` is sent there."""
-    build = folder or find_build()
+def mount(app: FastAPI, build: Path | None) -> None:
+    """Serve the built UI, if there is one; a browser's `GET /` is sent there."""
 
     @app.get("/", include_in_schema=False)
     async def go_to_ui() -> Response:

@@ -9,6 +9,7 @@ from typing import Any
 import uvicorn
 
 from agio.bootstrap.embedded import Approve, Embedded, RunResult
+from agio.bootstrap.runtime import make_runtime
 from agio.bootstrap.serving import check_port, server_options
 from agio.domain.agents import Agent as AgentRecord
 from agio.domain.errors import Invalid
@@ -210,7 +211,8 @@ class Agent:
         # Scripts that only run an agent do without the web framework.
         from agio.api.app import create_app  # noqa: PLC0415
 
-        app = create_app(settings, title=self.name, agents=[self], enable_cors=enable_cors)
+        runtime = make_runtime(settings, agents=[self])
+        app = create_app(settings, title=self.name, runtime=runtime, enable_cors=enable_cors)
         uvicorn.run(app, **server_options(settings))
 
     def _request(self, message: str, session_id: str | None, max_steps: int | None) -> StartRequest:

@@ -19,6 +19,9 @@ from agio.tools import Tool
 
 log = logging.getLogger(__name__)
 
+START_S = 2.0
+"""How long the start waits for the database; then the server begins to answer, if only with 503."""
+
 RETRY_S = 1.0
 LONGEST_RETRY_S = 5.0
 
@@ -101,14 +104,16 @@ class Runtime:
             Unsupported: the database's schema is newer than this program, or its server too old.
             Invalid: its URL is wrong.
         """
-        try:
-            await self._open()
-        except StoreUnavailable as error:
-            self._note(error)
-            self._watches.append(asyncio.create_task(self._keep_opening(), name="runtime-open"))
-        except BaseException:
+        opening = asyncio.create_task(self._open(), name="runtime-open")
+        await asyncio.wait({opening}, timeout=START_S)
+        failure = opening.exception() if opening.done() else None
+        if failure is not None and not isinstance(failure, StoreUnavailable):
             await _close(self.engine)
-            raise
+            raise failure
+        if failure is not None:
+            self._note(failure)
+        if not self.ready:
+            self._watches.append(asyncio.create_task(self._keep_opening(opening), name="runtime-keep-opening"))
         self._restore_signals = install_drain_signal(asyncio.get_running_loop(), self.drain)
         self._watches.append(asyncio.create_task(watch_parent(stop_this_process), name="runtime-parent"))
 
@@ -135,28 +140,34 @@ class Runtime:
         self.draining = True
         if self.ready:
             self._drain = asyncio.create_task(self.engine.worker.drain(), name="runtime-drain")
+        else:
+            for watch in self._watches:
+                watch.cancel()
 
     async def _open(self) -> None:
         await _start(self.engine)
         self.ready, self.problem = True, None
         log.info("ready", extra={"store": self.engine.store.name, "worker_id": self.engine.worker.id})
 
-    async def _keep_opening(self) -> None:
+    async def _keep_opening(self, opening: asyncio.Task[None]) -> None:
         wait_s = self._retry_s
-        while not self.draining:
-            await asyncio.sleep(wait_s)
-            wait_s = min(wait_s * 1.5, LONGEST_RETRY_S)
+        while True:
             try:
-                await self._open()
-            except AgioError as error:  # too new a schema, say, can be mended without a restart here
+                await opening
+            except AgioError as error:  # whatever it is, it can be mended over there
                 self._note(error)
+            except Exception:
+                log.exception("opening the store went wrong; trying again")
             else:
                 return
+            await asyncio.sleep(wait_s)
+            wait_s = min(wait_s * 1.5, LONGEST_RETRY_S)
+            opening = asyncio.create_task(self._open(), name="runtime-open")
 
     def _note(self, error: AgioError) -> None:
-        if self.problem != str(error):
-            self.problem = str(error)
-            log.error("the store cannot be opened; trying again until it can", extra={"reason": self.problem})
+        if self.problem is None:
+            log.error("the store cannot be opened; trying again until it can", extra={"reason": str(error)})
+        self.problem = str(error)
 
 
 def make_runtime(

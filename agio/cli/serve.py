@@ -88,9 +88,10 @@ async def _probe_store(settings: Settings) -> None:
         async with asyncio.timeout(PROBE_S):
             await store.open()
         await store.close()
-    except (StoreUnavailable, TimeoutError) as error:
-        reason = str(error) or "no answer"
-        note(f"the database cannot be reached now ({reason}); the server starts and keeps trying")
+    except TimeoutError:
+        note("the database has not answered yet; the server starts without it")
+    except StoreUnavailable as error:
+        note(f"the database cannot be reached now ({error}); the server starts and keeps trying")
     except AgioError as error:
         fail(error)
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from agio.domain.errors import InvalidTransition, LeaseLost
 from agio.domain.messages import Content
-from agio.domain.runs import CancelRequest, Mark, Order, PauseRequest, Run, RunUpdate
+from agio.domain.runs import CancelRequest, Mark, Order, PauseRequest, Run, RunUpdate, Words
 from agio.domain.status import RESTING, RunStatus, StopReason, move
 
 
@@ -67,8 +67,7 @@ def request_resume(
     *,
     by: str,
     at: datetime,
-    message: Content | None = None,
-    message_id: str | None = None,
+    words: tuple[Words, ...] = (),
     tool_results: dict[str, Content] | None = None,
     retry_tools: tuple[str, ...] = (),
 ) -> Run:
@@ -81,20 +80,35 @@ def request_resume(
         kind="resume",
         by=by,
         seq=run.control_seq + 1,
-        message=message,
-        message_id=message_id,
+        words=words,
         tool_results=tool_results or {},
         retry_tools=retry_tools,
     )
     if run.status in (RunStatus.RUNNING, RunStatus.QUEUED) and run.pause is not None:
-        order_or_none = order if run.status is RunStatus.RUNNING else run.order
-        return replace(run, pause=None, order=order_or_none, control_seq=order.seq, updated_at=at)
+        says_something = bool(words or tool_results or retry_tools)
+        keeps = run.status is RunStatus.QUEUED and not says_something
+        kept = run.order if keeps else _merge(run.order, order)
+        return replace(run, pause=None, order=kept, control_seq=order.seq, updated_at=at)
     if run.status not in RESTING or run.cancel is not None:
         raise InvalidTransition(
             f"the run is {run.status}; only a paused, waiting or interrupted run can be resumed",
             status=run.status,
         )
-    return _queue(replace(run, pause=None), order, at)
+    return _queue(replace(run, pause=None), _merge(run.order, order), at)
+
+
+def _merge(earlier: Order | None, later: Order) -> Order:
+    """Return one order that says all that two say, the earlier of which nobody has acted on."""
+    if earlier is None:
+        return later
+    return replace(
+        later,
+        kind="restore" if earlier.kind == "restore" else later.kind,
+        words=earlier.words + later.words,
+        tool_results=earlier.tool_results | later.tool_results,
+        retry_tools=earlier.retry_tools + later.retry_tools,
+        from_checkpoint_id=earlier.from_checkpoint_id or later.from_checkpoint_id,
+    )
 
 
 def note_decision(run: Run, *, by: str, at: datetime) -> Run:
@@ -104,7 +118,7 @@ def note_decision(run: Run, *, by: str, at: datetime) -> Run:
     """
     order = Order(kind="approval", by=by, seq=run.control_seq + 1)
     if run.status is RunStatus.WAITING:
-        return _queue(run, order, at)
+        return _queue(run, _merge(run.order, order), at)
     if run.status is RunStatus.RUNNING:
         return replace(run, order=run.order or order, control_seq=order.seq, updated_at=at)
     return run
@@ -201,7 +215,8 @@ def project(run: Run, update: RunUpdate, *, epoch: int, at: datetime) -> Run:
     if run.epoch != epoch:
         raise LeaseLost(f"run {run.id!r} has epoch {run.epoch}, the writer has {epoch}")
     ack = run.control_ack if update.control_ack is None else max(run.control_ack, update.control_ack)
-    order = None if run.order is not None and run.order.seq <= ack else run.order
+    acted_on = run.order is not None and run.order.seq <= ack and not update.keep_order
+    order = None if acted_on else run.order
     fresh = replace(
         run,
         step=run.step if update.step is None else update.step,
@@ -224,7 +239,8 @@ def _let_go(run: Run, update: RunUpdate, at: datetime) -> Run:
     assert update.status is not None
     status = move(run.status, update.status)
     ended = status not in RESTING and status is not RunStatus.QUEUED
-    if (status is RunStatus.WAITING and _has_news(run)) or (status is RunStatus.PAUSED and _was_resumed(run)):
+    pause_taken_back = update.pause_done and run.pause is None
+    if (status is RunStatus.WAITING and _has_news(run)) or pause_taken_back:
         status = RunStatus.QUEUED
     return replace(
         run,
@@ -242,10 +258,5 @@ def _let_go(run: Run, update: RunUpdate, at: datetime) -> Run:
 
 
 def _has_news(run: Run) -> bool:
-    """Say whether a command came in that the owner has not seen; one order may stand for several."""
-    return run.order is not None or run.control_seq > run.control_ack
-
-
-def _was_resumed(run: Run) -> bool:
-    """Say whether the pause was taken back while its owner carried it out."""
-    return run.pause is None and run.order is not None and run.order.kind == "resume"
+    """Say whether a command came in that the owner has not seen."""
+    return run.control_seq > run.control_ack

@@ -77,9 +77,10 @@ def plan_fork(
             position -= 1
             base_step = max(0, checkpoint.step - 1)
     _refuse_leftovers(given, list(kept[: position - offset]))
+    latest = {edit.position: edit for edit in edits if edit.position < position}
     return ForkPlan(
         fork_position=position,
-        edits=tuple(edit for edit in edits if edit.position < position),
+        edits=tuple(latest.values()),
         query=query,
         snapshot=_modify(snapshot, modifications),
         base_step=base_step,

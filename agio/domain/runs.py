@@ -76,6 +76,15 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """A user message that came with a command."""
+
+    id: str
+    """The id that the message will have on the branch."""
+    content: Content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """How the next owner shall go on; it acknowledges it with its first entry."""
 
@@ -84,9 +93,8 @@ class Order:
     by: str
     seq: int
     """The control sequence number that it came with."""
-    message_id: str | None = None
-    message: Content | None = None
-    """A user message to add before the run goes on."""
+    words: tuple[Words, ...] = ()
+    """User messages to add before the run goes on."""
     tool_results: dict[str, Content] = field(default_factory=dict)
     """Results of calls whose outcome is unknown, by tool call id."""
     retry_tools: tuple[str, ...] = ()
@@ -198,9 +206,29 @@ class RunUpdate:
     error: dict[str, Any] | None = None
     pending_approvals: tuple[str, ...] | None = None
     control_ack: int | None = None
-    """Commands up to this one have taken effect."""
+    """Commands up to this one were heard."""
+    keep_order: bool = False
+    """The order was heard, but its words could not be said yet."""
     pause_done: bool = False
     """The pause was carried out."""
     marks_done: int = 0
     """How many marks the checkpoint took."""
     handed_over: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """Which runs to list; None: any."""
+
+    statuses: frozenset[RunStatus] | None = None
+    agent_id: str | None = None
+    session_id: str | None = None
+    branch_id: str | None = None
+    parent_run_id: str | None = None
+    tag: str | None = None
+    text: str | None = None
+    """Occurs in the id, the preview of the input or the agent id; upper and lower case alike."""
+    since: datetime | None = None
+    """Created at or after."""
+    until: datetime | None = None
+    """Created before."""

@@ -62,16 +62,7 @@ def _fold(steps: list[Step], tools: dict[str, ToolUse], entry: Entry, event: ev.
         case ev.MessageCompleted() if current and event.role == "assistant":
             current.content = event.content
         case ev.ToolCallStarted() if current:
-            use = tools.get(event.tool_call_id)
-            if use is None or use not in current.tool_calls:
-                use = ToolUse(
-                    tool_call_id=event.tool_call_id,
-                    name=event.name,
-                    arguments=event.arguments,
-                    started_at=entry.at,
-                )
-                current.tool_calls.append(use)
-                tools[event.tool_call_id] = use
+            _call(current, tools, entry, event)
         case ev.ToolCallCompleted() if event.tool_call_id in tools:
             use = tools[event.tool_call_id]
             use.status, use.result, use.duration_ms = "completed", event.result, event.duration_ms
@@ -92,3 +83,13 @@ def _begin(steps: list[Step], entry: Entry, number: int) -> None:
         last.redone += 1
         return
     steps.append(Step(step=number, attempt=entry.attempt, started_at=entry.at))
+
+
+def _call(current: Step, tools: dict[str, ToolUse], entry: Entry, event: ev.ToolCallStarted) -> None:
+    use = tools.get(event.tool_call_id)
+    if use is not None and use in current.tool_calls:
+        use.status, use.error = "running", None
+        return
+    use = ToolUse(tool_call_id=event.tool_call_id, name=event.name, arguments=event.arguments, started_at=entry.at)
+    current.tool_calls.append(use)
+    tools[event.tool_call_id] = use

@@ -7,11 +7,12 @@ from typing import Any
 
 from agio.domain.agents import Agent
 from agio.domain.errors import AlreadyExists, Conflict, Invalid, NotFound
+from agio.domain.runs import RunFilter
 from agio.domain.status import LIVE
 from agio.engine.caller import Caller
 from agio.engine.clock import utc_now
 from agio.providers.base import Providers
-from agio.storage.port import AGENT_VERSIONS, AGENTS, AgentVersion, Page, RunFilter, Store
+from agio.storage.port import AGENT_VERSIONS, AGENTS, AgentVersion, Page, Store
 from agio.tools.base import Toolbox
 
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")

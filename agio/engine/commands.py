@@ -11,7 +11,7 @@ from agio.domain.checkpoints import Checkpoint
 from agio.domain.errors import Conflict, InvalidTransition, NotFound
 from agio.domain.ids import new_id
 from agio.domain.messages import Content
-from agio.domain.runs import Mark, Run
+from agio.domain.runs import Mark, Run, Words
 from agio.domain.status import RESTING, RunStatus
 from agio.engine.caller import Caller
 from agio.engine.clock import utc_now
@@ -91,6 +91,7 @@ class Commands:
         if request.verdicts and run.status not in RESTING and not gives:
             return run
         now = utc_now()
+        words = (Words(id=new_id(), content=request.message),) if request.message is not None else ()
         return await self._change(
             caller,
             run_id,
@@ -98,8 +99,7 @@ class Commands:
                 record,
                 by=caller.name,
                 at=now,
-                message=request.message,
-                message_id=new_id(),
+                words=words,
                 tool_results=request.tool_results,
                 retry_tools=request.retry_tools,
             ),

@@ -13,7 +13,7 @@ from agio.domain.errors import AlreadyExists, NotFound
 from agio.domain.fork import ForkPlan, plan_fork
 from agio.domain.ids import new_id
 from agio.domain.messages import Message
-from agio.domain.runs import Parent, Run, RunSpec
+from agio.domain.runs import Parent, Run, RunSpec, Words
 from agio.domain.sessions import Session
 from agio.domain.status import TERMINAL, RunStatus
 from agio.engine.agents import Agents
@@ -234,6 +234,8 @@ class Continuing:
         base_step = plan.base_step if plan else (checkpoint.step if checkpoint else run.base_step)
         digest = plan.snapshot.digest if plan else run.agent_digest
 
+        words = (Words(id=new_id(), content=plan.query),) if plan is not None and plan.query is not None else ()
+
         def change(record: Run) -> Run:
             fresh = control.request_attempt(
                 record,
@@ -247,7 +249,7 @@ class Continuing:
             )
             order = fresh.order
             if order is not None and plan is not None:
-                order = replace(order, message=plan.query, tool_results=plan.tool_results)
+                order = replace(order, words=words, tool_results=plan.tool_results)
             return replace(fresh, order=order, agent_digest=digest)
 
         made = await self._store.update_run(caller.group_id, run.id, change)

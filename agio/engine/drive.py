@@ -10,7 +10,7 @@ from agio.domain.errors import ToolError
 from agio.domain.ids import checkpoint_id, new_id
 from agio.domain.messages import Message, text_of
 from agio.domain.metrics import Metrics, Usage
-from agio.domain.runs import RunUpdate
+from agio.domain.runs import RunUpdate, Words
 from agio.domain.status import RunStatus, StopReason
 from agio.engine.clock import utc_now
 from agio.engine.journal import RunJournal
@@ -71,6 +71,14 @@ class Drive:
                 self.state.metrics, time_to_first_token_ms=round(waited.total_seconds() * 1000)
             )
 
+    def unsaid(self) -> list[Words]:
+        """Return the messages that came with a command and are not on the branch yet."""
+        order = self.token.run.order
+        if order is None or not order.words:
+            return []
+        said = {message.id for message in self.state.messages}
+        return [words for words in order.words if words.id not in said]
+
     # -- the branch
 
     def say(self, message: Message) -> None:
@@ -123,6 +131,7 @@ class Drive:
             last_checkpoint_id=checkpoint.id if checkpoint else None,
             metrics=self.metrics(),
             control_ack=run.control_seq,
+            keep_order=bool(self.unsaid()),
             marks_done=1 if checkpoint and run.marks else 0,
             **changes,
         )

@@ -9,6 +9,7 @@ from agio.engine.caller import Caller
 from agio.engine.commands import Commands
 from agio.engine.continuing import Continuing
 from agio.engine.hub import Published
+from agio.engine.keyed import KeyedRequests
 from agio.engine.reading import Reading
 from agio.engine.sessions import Sessions
 from agio.engine.settings import EngineSettings
@@ -42,6 +43,7 @@ class Engine:
         self.continuing = Continuing(store, self.agents, self.worker.notify)
         self.commands = Commands(store, self.worker.notify)
         self.reading = Reading(store, toolbox)
+        self.keyed = KeyedRequests(store)
         self.sessions = Sessions(store, self.commands, self.reading, self.worker.hub)
         self.tools = Tools(store, toolbox)
 

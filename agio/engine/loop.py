@@ -74,6 +74,9 @@ def _acknowledge(drive: Drive, before: Run, after: Run) -> None:
     if after.pause is not None and after.pause != before.pause and after.cancel is None:
         pause = after.pause
         drive.journal.emit(ev.RunPauseRequested(by=pause.by, mode=pause.mode, reason=pause.reason))
+    if after.order is not None:
+        drive.state.tool_results |= after.order.tool_results
+        drive.state.retry_tools |= frozenset(after.order.retry_tools)
     taken_back = before.pause is not None and after.pause is None
     if taken_back and after.order is not None and after.order.kind == "resume":
         named = drive.state.checkpoint.id if drive.state.checkpoint else None
@@ -87,12 +90,10 @@ async def _drive(drive: Drive, claim: Claim) -> None:
     if not await _open(drive, claim):
         return
     while True:
+        await drive.make_room()
         stop = drive.token.stop
-        if stop is not None:
-            await _leave(drive, stop)
-            return
-        ended = await _advance(drive)
-        if ended:
+        gone = await _advance(drive) if stop is None else await _leave(drive, stop)
+        if gone:
             return
 
 
@@ -105,8 +106,7 @@ async def _open(drive: Drive, claim: Claim) -> bool:
     if stop is Stop.PAUSE and claim.run.pause is not None:
         pause = claim.run.pause
         drive.journal.emit(ev.RunPauseRequested(by=pause.by, mode=pause.mode, reason=pause.reason))
-    if stop is not None:
-        await _leave(drive, stop)
+    if stop is not None and await _leave(drive, stop):
         return False
     if claim.abandoned and settings.on_restart == "cancel":
         await drive.cancel(by="system", reason=RESTART_TEXT)
@@ -114,7 +114,6 @@ async def _open(drive: Drive, claim: Claim) -> bool:
     if claim.run.claims > settings.max_claims:
         await drive.rest_interrupted(claim.run.claims)
         return False
-    _say_once(drive, claim.run)
     if state.needs_input:
         _put_input(drive)
     elif drive.journal.head > state.head:
@@ -145,14 +144,10 @@ def _tell_how_it_came(drive: Drive, claim: Claim) -> None:
         drive.journal.emit(ev.RunResumed(by=run.order.by, checkpoint_id=named))
 
 
-def _say_once(drive: Drive, run: Run) -> None:
-    """Add the message that came with a resume, unless an earlier owner did."""
-    order = run.order
-    if order is None or order.message is None:
-        return
-    message_id = order.message_id or f"{run.id}:{order.seq}"
-    if all(message.id != message_id for message in drive.state.messages):
-        drive.say(Message(id=message_id, role="user", content=order.message))
+def _say_words(drive: Drive) -> None:
+    """Add the messages that came with a command, unless an earlier owner did."""
+    for words in drive.unsaid():
+        drive.say(Message(id=words.id, role="user", content=words.content))
 
 
 def _put_input(drive: Drive) -> None:
@@ -163,6 +158,7 @@ def _put_input(drive: Drive) -> None:
     restored = order is not None and order.kind == "restore" and order.from_checkpoint_id is not None
     if content is not None and not restored:
         drive.say(Message(id=new_id(), role="user", content=content))
+    _say_words(drive)
     state.needs_input = False
     checkpoint = drive.mark_checkpoint("input")
     drive.journal.attach(drive.update(checkpoint), checkpoint)
@@ -173,6 +169,7 @@ async def _advance(drive: Drive) -> bool:
     state = drive.state
     if state.open_calls:
         return await _act(drive)
+    _say_words(drive)
     if state.answered:
         await drive.finish()
         return True
@@ -200,8 +197,7 @@ async def _think(drive: Drive, *, last: bool) -> bool:
     if interval and not last and (state.step - 1) % interval == 0 and state.planned_step != state.step:
         stop = await _plan(drive)
         if stop is not None:
-            await _leave(drive, stop)
-            return True
+            return await _leave(drive, stop)
     if last:
         text = f"the limit of {state.snapshot.max_steps} steps is reached; a final answer is asked for"
         drive.journal.emit(ev.Warned(code="max_steps", message=text))
@@ -211,8 +207,7 @@ async def _think(drive: Drive, *, last: bool) -> bool:
     answer = await think(drive, request)
     await drive.make_room()
     if isinstance(answer, Stop):
-        await _leave(drive, answer)
-        return True
+        return await _leave(drive, answer)
     message = record_answer(drive, answer, keep_calls=not last)
     if message.tool_calls:
         return False
@@ -253,7 +248,7 @@ async def _act(drive: Drive) -> bool:
         case Rest.NEEDS_ATTENTION:
             await drive.rest_waiting("needs_attention")
         case _:
-            await _leave(drive, outcome)
+            return await _leave(drive, outcome)
     return True
 
 
@@ -270,21 +265,24 @@ def _over_budget(drive: Drive) -> str | None:
     return None
 
 
-async def _leave(drive: Drive, stop: Stop) -> None:
-    """Let go of the run for the reason given."""
+async def _leave(drive: Drive, stop: Stop) -> bool:
+    """Let go of the run for the reason given; False when the reason was taken back meanwhile."""
     match stop:
         case Stop.LOST:
-            return
+            return True
         case Stop.CANCEL:
             await drive.cancel(partial=drive.state.partial_text)
         case Stop.PAUSE:
             reset_partial(drive)
+            if drive.token.stop is not Stop.PAUSE:
+                return False
             await drive.rest_paused()
         case Stop.HAND_OVER:
             drive.closing = True
             await drive.journal.flush()
-            head = drive.journal.head
-            await _project(drive, RunUpdate(status=RunStatus.QUEUED, last_seq=head, handed_over=True))
+            update = RunUpdate(status=RunStatus.QUEUED, last_seq=drive.journal.head, handed_over=True)
+            await _project(drive, update)
+    return True
 
 
 async def _project_end(drive: Drive) -> None:

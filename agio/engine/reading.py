@@ -11,12 +11,12 @@ from agio.domain.errors import NotFound
 from agio.domain.events import TERMINAL_EVENTS, Event, RunCompleted
 from agio.domain.journal import Entry
 from agio.domain.messages import Message
-from agio.domain.runs import Run, RunSpec
+from agio.domain.runs import Run, RunFilter, RunSpec
 from agio.domain.steps import Step, steps_of
 from agio.engine.caller import Caller
 from agio.engine.continuing import Origin
 from agio.engine.creation import get_run
-from agio.storage.port import BRANCHES, SESSIONS, Page, RunFilter, Store
+from agio.storage.port import BRANCHES, SESSIONS, Page, Store
 from agio.tools.base import Toolbox
 
 MAX_ENTRIES = 100_000

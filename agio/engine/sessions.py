@@ -11,7 +11,7 @@ from agio.domain.checkpoints import Checkpoint
 from agio.domain.errors import AlreadyExists, Conflict, Invalid, InvalidTransition, NotFound
 from agio.domain.events import RunCancelled, RunCompleted, RunFailed, RunPaused, RunWaiting
 from agio.domain.ids import is_client_id, split_checkpoint_id
-from agio.domain.runs import Run
+from agio.domain.runs import Run, RunFilter
 from agio.domain.sessions import Session
 from agio.domain.status import LIVE, RunStatus
 from agio.engine.caller import Caller
@@ -21,7 +21,7 @@ from agio.engine.creation import get_run
 from agio.engine.hub import Hub
 from agio.engine.reading import Reading
 from agio.engine.tail import tail
-from agio.storage.port import BRANCHES, SESSIONS, Page, RunFilter, Store
+from agio.storage.port import BRANCHES, SESSIONS, Page, Store
 
 CANCEL_WAIT_S = 5.0
 """How long deleting a session waits for the ends of the runs that it cancelled."""
@@ -231,6 +231,18 @@ class Sessions:
             found += page.items
             if not page.items or len(found) >= page.total:
                 return found
+
+    async def present_runs(self, caller: Caller, *, newest: int) -> Sequence[Run]:
+        """Return all live runs of the group, and so many of the newest ones, of all sessions."""
+        page = await self._store.list_runs(caller.group_id, RunFilter(), limit=newest)
+        found = {run.id: run for run in page.items}
+        where, cursor = RunFilter(statuses=LIVE), None
+        while True:
+            page = await self._store.list_runs(caller.group_id, where, limit=PAGE, cursor=cursor)
+            found |= {run.id: run for run in page.items}
+            cursor = page.next_cursor
+            if cursor is None:
+                return list(found.values())
 
     async def branches(self, caller: Caller, session_id: str) -> Sequence[BranchHead]:
         """Return the session's branches, oldest first. Raises `NotFound`."""

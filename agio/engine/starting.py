@@ -12,14 +12,14 @@ from agio.domain.errors import AlreadyExists, BranchBusy, Conflict, Invalid, Not
 from agio.domain.fork import AGENT_KEYS
 from agio.domain.ids import is_client_id, new_id
 from agio.domain.messages import Content, text_of
-from agio.domain.runs import Budget, Run, RunSpec
+from agio.domain.runs import Budget, Run, RunFilter, RunSpec
 from agio.domain.sessions import OnBusy, Session
 from agio.domain.status import LIVE, StopReason
 from agio.engine.agents import Agents
 from agio.engine.caller import Caller
 from agio.engine.clock import utc_now
 from agio.engine.creation import check_run_id, first_entry, new_run, not_started
-from agio.storage.port import SESSIONS, RunCreation, RunFilter, Store
+from agio.storage.port import SESSIONS, RunCreation, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,10 +110,20 @@ class Starting:
                 holder=busy.holder,
             ) from None
         except AlreadyExists:
+            if creation.session is not None and await self._is_there(caller, creation.session):
+                # Another first message made the session meanwhile: this one comes second.
+                return await self._create(caller, replace(creation, session=None, branch=None), on_busy)
             raise AlreadyExists(f"there is a run {creation.run.id!r} already") from None
         if on_busy is OnBusy.INTERRUPT and not made.holds_branch:
             await self._interrupt_holder(caller, made)
         return made
+
+    async def _is_there(self, caller: Caller, session: Session) -> bool:
+        try:
+            await self._store.get(SESSIONS, caller.group_id, session.id)
+        except NotFound:
+            return False
+        return True
 
     async def _create_aside(self, caller: Caller, creation: RunCreation, holder: str | None) -> Run:
         """Make the run on a branch of its own that starts at the busy branch's last checkpoint."""

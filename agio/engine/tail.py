@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from agio.domain.errors import NotFound
 from agio.domain.events import TERMINAL_EVENTS
 from agio.domain.journal import Entry
+from agio.domain.runs import RunFilter
 from agio.domain.status import LIVE
 from agio.engine.caller import Caller
 from agio.engine.hub import Hub, Published, Subscription
-from agio.storage.port import RunFilter, Store
+from agio.storage.port import Store
 
 PAGE = 500
 """Entries read at a time."""

@@ -15,7 +15,10 @@ from agio.engine.clock import utc_now
 from agio.storage.port import TOOLS, Store
 from agio.tools.base import Tool, Toolbox, ToolContext
 from agio.tools.execution import execute
-from agio.tools.http_tool import validate_configuration
+from agio.tools.http_tool import CONFIGURATION_SCHEMAS, validate_configuration
+
+HTTP_CONFIGURATION = CONFIGURATION_SCHEMAS["http"]
+"""JSON Schema of the configuration of a tool that is made over the API."""
 
 SWITCH = "switch"
 """Type of the record by which a group switches a tool from code off, or puts a person before it."""

@@ -19,6 +19,7 @@ from agio.engine.clock import utc_now
 from agio.engine.drive import Services
 from agio.engine.hub import Hub
 from agio.engine.journal import JournalWriter
+from agio.engine.keyed import KeyedRequests
 from agio.engine.loop import Claim, drive_run
 from agio.engine.settings import EngineSettings
 from agio.engine.tasks import end
@@ -29,6 +30,8 @@ from agio.tools.base import Toolbox
 
 log = logging.getLogger(__name__)
 
+PRUNE_S = 3600.0
+"""How often a worker forgets idempotency keys that are too old."""
 RELOADS = 10
 """How often an owner starts over when a last write of its predecessor came in between."""
 
@@ -53,6 +56,7 @@ class Worker:
         self._interest = Interest()
         self._draining = False
         self._patience_until = 0.0
+        self._next_prune = 0.0
         self.hub.on_first_reader = self._look.set
 
     # -- life
@@ -167,6 +171,13 @@ class Worker:
             if sweep_left_s <= 0:
                 sweep_left_s = self._settings.sweep_s
                 await self._try(self._store.sweep())
+                await self._try(self._forget_keys())
+
+    async def _forget_keys(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now >= self._next_prune:
+            self._next_prune = now + PRUNE_S
+            await KeyedRequests(self._store).prune()
 
     async def _beat(self) -> None:
         await self._store.beat(self.id, {"host": socket.gethostname(), "pid": str(os.getpid())})

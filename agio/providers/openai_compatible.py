@@ -18,7 +18,7 @@ from agio.domain.errors import ProviderError
 from agio.providers.base import ModelPart, ModelRequest
 from agio.providers.chunks import ChunkReader, ErrorInStream, MalformedChunk
 from agio.providers.failures import ENDPOINT_FAILURES, Endpoint
-from agio.providers.presets import Quirks
+from agio.providers.presets import Quirks, is_openai
 from agio.providers.request_body import encode_request
 from agio.providers.stream_lines import DataLines, LineTooLong
 from agio.providers.transport import AiohttpTransport
@@ -147,12 +147,6 @@ class OpenAICompatibleProvider:
                 transport=AiohttpTransport(self.base_url), timeout=self._timeout, follow_redirects=True
             ),
         )
-
-
-def is_openai(base_url: str) -> bool:
-    """Say whether the endpoint is OpenAI's own, or Azure's of it."""
-    host = urlsplit(base_url).hostname or ""
-    return host == "openai.com" or host.endswith((".openai.com", ".openai.azure.com"))
 
 
 def _check_url(name: str, base_url: str) -> None:

@@ -7,6 +7,7 @@ endpoint ignores or rejects, never a wrong answer.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,3 +215,9 @@ def detect_preset(model: str) -> tuple[Preset, str] | None:
         if bare.startswith(preset.model_prefixes):
             return preset, model
     return None
+
+
+def is_openai(base_url: str) -> bool:
+    """Say whether the endpoint is OpenAI's own, or Azure's of it."""
+    host = urlsplit(base_url).hostname or ""
+    return host == "openai.com" or host.endswith((".openai.com", ".openai.azure.com"))

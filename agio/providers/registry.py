@@ -8,8 +8,7 @@ from agio.domain.errors import ProviderError
 from agio.providers.base import Provider
 from agio.providers.demo import DemoProvider
 from agio.providers.model import OpenAIModel
-from agio.providers.openai_compatible import OpenAICompatibleProvider, is_openai
-from agio.providers.presets import PRESETS, Preset, Quirks, detect_preset, find_preset
+from agio.providers.presets import PRESETS, Preset, Quirks, detect_preset, find_preset, is_openai
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +160,9 @@ class ProviderRegistry:
         needs_key: bool,
         quirks: Quirks,
     ) -> Provider:
+        # Only where a real model is called: importing the client costs half a second.
+        from agio.providers.openai_compatible import OpenAICompatibleProvider  # noqa: PLC0415
+
         return OpenAICompatibleProvider(
             name,
             base_url,

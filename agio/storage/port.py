@@ -18,9 +18,9 @@ from agio.domain.checkpoints import Checkpoint
 from agio.domain.errors import LeaseLost
 from agio.domain.journal import Entry
 from agio.domain.messages import Message
-from agio.domain.runs import Run, RunSpec, RunUpdate
+from agio.domain.requests import KeyedRequest
+from agio.domain.runs import Run, RunFilter, RunSpec, RunUpdate
 from agio.domain.sessions import Session
-from agio.domain.status import RunStatus
 from agio.domain.tools import StoredTool
 
 T = TypeVar("T")
@@ -35,24 +35,6 @@ class Page(Generic[T]):
     """How many there are in all."""
     next_cursor: str | None = None
     """Hands on to the next page; None at the end, or where the list takes no cursor."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFilter:
-    """Which runs to list; None: any."""
-
-    statuses: frozenset[RunStatus] | None = None
-    agent_id: str | None = None
-    session_id: str | None = None
-    branch_id: str | None = None
-    parent_run_id: str | None = None
-    tag: str | None = None
-    text: str | None = None
-    """Occurs in the id, the preview of the input or the agent id; upper and lower case alike."""
-    since: datetime | None = None
-    """Created at or after."""
-    until: datetime | None = None
-    """Created before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -353,24 +335,6 @@ class AgentVersion:
     agent_id: str
     version: int
     agent: Agent
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyedRequest:
-    """A creating request that carried an `Idempotency-Key`."""
-
-    id: str
-    """The key, with what it is for."""
-    group_id: str
-    fingerprint: str
-    """Hash of the request; another one under the same key is a conflict."""
-    resource_id: str
-    """Id chosen for what it creates, so that doing it again creates nothing new."""
-    status: int | None = None
-    """HTTP status of the first answer; None: not answered yet."""
-    body: str | None = None
-    """The first answer."""
     created_at: datetime
 
 

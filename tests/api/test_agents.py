@@ -140,6 +140,8 @@ async def test_two_requests_with_one_key_at_the_same_time_both_succeed(api: Api)
         ({"name": "x", "temperature": 3}, "temperature"),
         ({"name": "x", "unknown": 1}, "unknown"),
         ({"name": "x", "tags": "a"}, "tags"),
+        ({"name": "x", "enabled": "yes"}, "enabled"),
+        ({"name": "x", "max_steps": "5"}, "max_steps"),
     ],
 )
 async def test_bad_agents_are_refused_with_the_field(api: Api, body: object, field: str):

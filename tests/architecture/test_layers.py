@@ -36,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "api": {"engine", "security", "observability", "settings", "domain"},
     "cli": {"engine", "security", "observability", "settings", "domain", "client", "bootstrap"},
     # what a server or a person starts
-    "api.app": {"api", "bootstrap", "settings"},
+    "api.app": {"api", "bootstrap", "settings", "observability", "tools", "domain"},
     "__main__": {"cli"},
 }
 

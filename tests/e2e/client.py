@@ -7,7 +7,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -57,6 +57,8 @@ class Follower:
     frames: list[Frame] = field(default_factory=list)
     connections: int = 0
     farewells: int = 0
+    reconnect_s: float = 0.1
+    """How long to wait before it attaches again; the server says."""
     _task: "asyncio.Task[None] | None" = None
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -103,10 +105,9 @@ class Follower:
     async def _read(self) -> None:
         try:
             while not (self.frames and self.frames[-1].event in TERMINAL):
-                try:
+                with suppress(httpx.TransportError):
                     await self._attach()
-                except httpx.TransportError:
-                    await asyncio.sleep(0.1)  # what `retry:` asks of a browser, in short
+                await asyncio.sleep(self.reconnect_s)
         finally:
             async with self._changed:
                 self._changed.notify_all()
@@ -117,11 +118,10 @@ class Follower:
         async with self.client.connection(pid) as connection:
             async with connection.stream("GET", self.path, headers=headers) as answer:
                 if answer.status_code == 503:
-                    await asyncio.sleep(0.1)
                     return
                 assert answer.status_code == 200, f"{answer.status_code} {await answer.aread()!r}"
                 self.connections += 1
-                async for frame in read_frames(answer.aiter_lines(), self._note):
+                async for frame in read_frames(answer.aiter_lines(), self._note, self._set_retry):
                     async with self._changed:
                         self.frames.append(frame)
                         self._changed.notify_all()
@@ -129,32 +129,38 @@ class Follower:
     def _note(self, comment: str) -> None:
         self.farewells += comment == FAREWELL
 
+    def _set_retry(self, milliseconds: int) -> None:
+        self.reconnect_s = milliseconds / 1000
 
-async def read_frames(lines: AsyncIterator[str], note: Callable[[str], object]) -> AsyncIterator[Frame]:
-    """Read an event stream, strictly; comments are handed to `note`. A frame that is cut off is dropped."""
+
+async def read_frames(
+    lines: AsyncIterator[str],
+    on_comment: Callable[[str], object] = lambda _: None,
+    on_retry: Callable[[int], object] = lambda _: None,
+) -> AsyncIterator[Frame]:
+    """Read an event stream, strictly. A frame that is cut off is dropped."""
     block: list[str] = []
     async for line in lines:
-        if line.startswith(":"):
-            note(line)
+        if line.startswith("retry: "):
+            on_retry(int(line.removeprefix("retry: ")))
+        elif line.startswith(":"):
+            on_comment(line)
         elif line:
             block.append(line)
         elif block:
-            if (frame := to_frame(block)) is not None:
-                yield frame
+            yield to_frame(block)
             block = []
 
 
-def to_frame(block: Sequence[str]) -> Frame | None:
-    """Return the frame of these lines, None where they only set the time to reconnect."""
-    names = [line.partition(": ")[0] for line in block]
-    values = [line.partition(": ")[2] for line in block]
-    if names == ["retry"]:
-        return None
-    assert names == ["event", "data", "id"], block
-    data = json.loads(values[1])
-    assert data["type"] == values[0], block
-    assert values[2].rpartition("/")[2] == str(data["seq"]), block
-    return Frame(values[0], data, data["seq"])
+def to_frame(block: Sequence[str]) -> Frame:
+    """Return the frame of these lines: event, data, id, in this order."""
+    fields = [line.split(": ", 1) for line in block]
+    assert [name for name, _ in fields] == ["event", "data", "id"], block
+    event, text, last_id = (value for _, value in fields)
+    data = json.loads(text)
+    assert data["type"] == event, block
+    assert last_id.rpartition("/")[2] == str(data["seq"]), block
+    return Frame(event, data, data["seq"])
 
 
 def check_whole(frames: Sequence[Frame]) -> None:

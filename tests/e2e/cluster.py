@@ -103,8 +103,8 @@ class Cluster:
 
     # -- life
 
-    def start(self, command: Command = "uvicorn") -> None:
-        """Start the server; return when it answers and every worker of it works."""
+    def start(self, command: Command) -> None:
+        """Start the server; return when it answers. Call it from the main thread: the kernel takes it for the parent."""
         assert self._process is None, "it runs already"
         programs = {
             "uvicorn": ["-m", "uvicorn", "agio.api.app:app", "--workers", str(WORKERS), "--port", str(self.port)],
@@ -121,20 +121,14 @@ class Cluster:
                 stderr=output,
                 start_new_session=True,
             )
-        self.wait_until_whole()
+        self._wait(self._answers, "an answer")
 
     def ensure(self) -> None:
         """Make it whole again after whatever a test did to it."""
-        if self._process is None:
-            self.start()
-        elif self._process.poll() is not None:
+        if self._process is not None and self._process.poll() is not None:
             self.kill()
-            self.start()
-        else:
-            self.wait_until_whole()
-
-    def wait_until_whole(self) -> None:
-        """Return when all workers work."""
+        if self._process is None:
+            self.start("uvicorn")
         self._wait(lambda: len(self.workers()) == WORKERS and self._answers(), f"{WORKERS} workers")
 
     def _answers(self) -> bool:
@@ -215,12 +209,6 @@ def members(group: int) -> set[int]:
             if fields and int(fields[2]) == group and fields[0] not in "ZX":
                 found.add(int(entry.name))
     return found
-
-
-def is_alive(pid: int) -> bool:
-    """Say whether the process exists and is no zombie."""
-    fields = _stat(pid)
-    return bool(fields) and fields[0] not in "ZX"
 
 
 def _stat(pid: int) -> list[str]:

@@ -31,7 +31,7 @@ def provider(openai_server: RunningServer) -> FakeOpenAI:
     return openai_server.app
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def effects() -> Iterator[Effects]:
     """The endpoint that tools call."""
     with running_effects() as endpoint:

@@ -1,13 +1,14 @@
 """Processes die; runs go on elsewhere, and nothing is lost, doubled or shown twice."""
 
 import asyncio
+from functools import partial
 
+from agio.domain.runs import Run
 from agio.domain.status import RunStatus
 from agio.engine.commands import ResumeRequest
-from agio.engine.engine import Engine
 from agio.testing.provider import Answer, Call, Gate, ScriptedProvider, Silence
 from agio.tools.decorator import tool
-from tests.engine.world import ANN, World, check_sequence, read, settled, start, text_of, types
+from tests.engine.world import ANN, World, check_sequence, read, record_when, settled, start, text_of, types
 
 
 async def test_a_run_goes_on_elsewhere_when_its_process_dies_in_mid_stream(world: World, provider: ScriptedProvider):
@@ -128,8 +129,9 @@ async def test_a_poison_run_ends_interrupted_and_retry_gives_it_a_new_budget(wor
     silent = ScriptedProvider(default=Answer(Silence()))
     process = await world.add_process(provider=silent)
     run = await start(process)
+    await read(process, run.id, until="step_started")
     for _ in range(6):
-        await _owned(process, run.id)
+        await record_when(process, run.id, partial(_is_owner, process.worker.id))
         await world.kill(process)
         process = await world.add_process(provider=silent)
     stuck = await settled(process, run.id, RunStatus.INTERRUPTED)
@@ -144,7 +146,5 @@ async def test_a_poison_run_ends_interrupted_and_retry_gives_it_a_new_budget(wor
     assert [e["type"] for e in events].count("run_interrupted") == 1
 
 
-async def _owned(process: Engine, run_id: str) -> None:
-    async with asyncio.timeout(20):
-        while (await process.store.get_run("default", run_id)).owner != process.worker.id:
-            await asyncio.sleep(0.02)
+def _is_owner(worker_id: str, run: Run) -> bool:
+    return run.owner == worker_id

@@ -11,6 +11,7 @@ from typing import Any, cast
 from agio.api.sse import wire_events
 from agio.domain.agents import Agent
 from agio.domain.errors import StoreUnavailable
+from agio.domain.messages import Message
 from agio.domain.runs import Run
 from agio.domain.status import RunStatus
 from agio.engine.caller import Caller
@@ -189,9 +190,15 @@ class World:
         await engine.store.close()
 
     async def kill_all(self) -> None:
-        """The machine goes down."""
+        """The machine goes down, and long enough for every lease to run out."""
+        dead = [engine.worker.id for engine in self.engines]
         for engine in list(self.engines):
             await self.kill(engine)
+        store = self._open_store()
+        await store.open()
+        for worker_id in dead:
+            await store.retire(worker_id)
+        await store.close()
 
     async def close(self) -> None:
         for engine in list(self.engines):
@@ -288,6 +295,19 @@ def check_sequence(events: list[dict[str, Any]]) -> None:
     """I2: 1, 2, 3, … without gap or duplicate."""
     seqs = [event["seq"] for event in events]
     assert seqs == list(range(1, len(seqs) + 1))
+
+
+def check_request(messages: Iterable[Message]) -> None:
+    """I12: every tool call is answered, once, right behind the message that asked for it."""
+    wanted: list[str] = []
+    for message in messages:
+        if message.role == "tool":
+            assert message.tool_call_id in wanted, f"an answer to nothing: {message}"
+            wanted.remove(message.tool_call_id)
+        else:
+            assert not wanted, f"calls {wanted} are not answered"
+            wanted = [call.id for call in message.tool_calls]
+    assert not wanted, f"calls {wanted} are not answered"
 
 
 def text_of(events: Iterable[dict[str, Any]]) -> str:

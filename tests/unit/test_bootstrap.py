@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from agio.bootstrap import Runtime, make_engine, make_store, running
+from agio.bootstrap import Runtime, make_engine, make_runtime, make_store, running
 from agio.bootstrap.agent import Agent
 from agio.bootstrap.agents import resolve_model
 from agio.bootstrap.assembly import make_providers, make_tools
@@ -216,6 +216,43 @@ async def test_runtime_stops_while_it_waits_for_its_database(settings: Settings,
     await runtime.start()
     await runtime.stop()
     assert provider.was_closed
+
+
+async def test_runtime_starts_while_its_database_is_silent(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("agio.bootstrap.runtime.START_S", 0.01)
+    engine, _ = scripted(settings)
+    answer, open_store = asyncio.Event(), engine.store.open
+
+    async def open_late() -> None:
+        await answer.wait()
+        await open_store()
+
+    monkeypatch.setattr(engine.store, "open", open_late)
+    runtime = Runtime(engine)
+    await runtime.start()
+    assert not runtime.ready
+    answer.set()
+    await eventually(lambda: runtime.ready)
+    await runtime.stop()
+
+
+async def test_runtime_told_to_stop_opens_its_database_no_more(settings: Settings, tmp_path: Path):
+    (tmp_path / "folder").touch()
+    engine, _ = scripted(with_(settings, database_url=f"sqlite:///{tmp_path / 'folder' / 'agio.db'}"))
+    runtime = Runtime(engine, retry_s=0.01)
+    await runtime.start()
+    runtime.drain()
+    (tmp_path / "folder").unlink()
+    await runtime.stop()
+    assert not (tmp_path / "folder").exists()
+
+
+def test_settings_that_nothing_enforces_yet_are_said_to_be_so(settings: Settings, caplog: pytest.LogCaptureFixture):
+    make_runtime(settings)
+    assert not caplog.records
+    make_runtime(with_(settings, api_key="secret1"))
+    assert "does not check who calls" in caplog.text
+    assert "secret1" not in caplog.text
 
 
 async def test_runtime_does_not_start_on_a_database_that_it_must_not_touch(

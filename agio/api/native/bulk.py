@@ -9,12 +9,11 @@ from agio.api.context import CallerDep, EngineDep
 from agio.api.native.schemas.runs import BulkAnswer, BulkBody, BulkRow, RunSelection
 from agio.api.problems import documented
 from agio.domain.errors import AgioError, NotFound
-from agio.domain.runs import Run
+from agio.domain.runs import Run, RunFilter
 from agio.domain.status import LIVE, RunStatus
 from agio.engine.caller import Caller
 from agio.engine.commands import ResumeRequest
 from agio.engine.engine import Engine
-from agio.storage.port import RunFilter
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 

@@ -1,6 +1,8 @@
 """Checkpoints: look, annotate, compare, and go on from them."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request
@@ -42,7 +44,6 @@ from agio.engine.caller import Caller
 from agio.engine.continuing import ForkRequest
 from agio.engine.creation import get_run
 from agio.engine.engine import Engine
-from agio.storage.port import KeyedRequest
 
 router = APIRouter(tags=["checkpoints"])
 
@@ -255,29 +256,29 @@ class _Call:
 
 async def _branch_off(call: _Call, fork: ForkRequest) -> Response:
     note, repeated = await reserve(call.request, call.engine, call.caller, wanted_id=fork.run_id)
+    since = note.created_at if note else None
     if call.stream:
         run_id = note.resource_id if note else fork.run_id or new_id()
-        run = await _fork_once(call, replace(fork, run_id=run_id), note)
+        run = await _fork_once(call, replace(fork, run_id=run_id), since)
         return await call.follow(run, after=0, repeated=repeated)
 
     async def make(run_id: str) -> Response:
-        run = await _fork_once(call, replace(fork, run_id=run_id), note)
+        run = await _fork_once(call, replace(fork, run_id=run_id), since)
         return _answer(view_fork(run, fork), 201, location=f"/api/runs/{run.id}")
 
     return await once(call.request, call.engine, call.caller, make, wanted_id=fork.run_id)
 
 
-async def _fork_once(call: _Call, fork: ForkRequest, note: KeyedRequest | None) -> Run:
-    """Begin the new run, unless a request under the same key was faster."""
+async def _fork_once(call: _Call, fork: ForkRequest, since: datetime | None) -> Run:
+    """Begin the new run, unless a request under the same key, noted at `since`, was faster."""
     try:
         return await call.engine.continuing.branch_off(call.caller, fork)
     except AlreadyExists:
-        if note is None or fork.run_id is None:
-            raise
-        run = await get_run(call.engine.store, call.caller, fork.run_id)
-        if run.created_at < note.created_at:
-            raise
-        return run
+        with suppress(NotFound):  # another group's run has the id
+            run = await get_run(call.engine.store, call.caller, fork.run_id or "")
+            if since is not None and run.created_at >= since:
+                return run
+        raise
 
 
 async def _fan_out(call: _Call, fork: ForkRequest, variants: list[dict[str, Any]]) -> Response:
@@ -289,12 +290,13 @@ async def _fan_out(call: _Call, fork: ForkRequest, variants: list[dict[str, Any]
             name = (error.field or "").removeprefix("modifications.")
             raise Invalid(str(error), field=f"variants.{number}.{name}") from error
     note, _ = await reserve(call.request, call.engine, call.caller)
+    since = note.created_at if note else None
 
     async def make(base_id: str) -> Response:
         items = []
         for number, changes in enumerate(variants):
             one = replace(fork, run_id=f"{base_id}-{number}", modifications=changes)
-            items.append(view_fork(await _fork_once(call, one, note), fork))
+            items.append(view_fork(await _fork_once(call, one, since), fork))
         return _answer(ForkList(items=items, total=len(items)), 201)
 
     return await once(call.request, call.engine, call.caller, make)
@@ -309,39 +311,39 @@ async def _rewind(call: _Call, fork: ForkRequest) -> Response:
     # Where the journal ended before is noted with the key: a repeated stream begins there too.
     wanted_id = place(checkpoint.run_id, head)
     note, repeated = await reserve(call.request, call.engine, call.caller, wanted_id=wanted_id)
+    since = note.created_at if note else None
     if call.stream:
         parts = split_checkpoint_id(note.resource_id) if note else None
-        run = await _rewind_once(call, fork, note)
+        run = await _rewind_once(call, fork, since)
         return await call.follow(run, after=parts[1] if parts else head, repeated=repeated)
 
     async def make(_: str) -> Response:
-        run = await _rewind_once(call, fork, note)
+        run = await _rewind_once(call, fork, since)
         return _answer(view_fork(run, fork), 201, location=f"/api/runs/{run.id}")
 
     return await once(call.request, call.engine, call.caller, make, wanted_id=wanted_id)
 
 
-async def _rewind_once(call: _Call, fork: ForkRequest, note: KeyedRequest | None) -> Run:
-    """Rewind the run, unless a request under the same key was faster."""
-    run = await _rewound(call, fork, note)
-    if run is not None:
+async def _rewind_once(call: _Call, fork: ForkRequest, since: datetime | None) -> Run:
+    """Rewind the run, unless a request under the same key, noted at `since`, was faster."""
+    if (run := await _rewound(call, fork, since)) is not None:
         return run
     try:
         return await call.engine.continuing.rewind(call.caller, fork)
     except InvalidTransition:
-        run = await _rewound(call, fork, note)
+        run = await _rewound(call, fork, since)
         if run is None:
             raise
         return run
 
 
-async def _rewound(call: _Call, fork: ForkRequest, note: KeyedRequest | None) -> Run | None:
-    if note is None:
+async def _rewound(call: _Call, fork: ForkRequest, since: datetime | None) -> Run | None:
+    if since is None:
         return None
     run_id = (await _find(call.engine, call.caller, fork.checkpoint_id)).run_id
     run = await get_run(call.engine.store, call.caller, run_id)
     branch = (await call.engine.store.lineage(call.caller.group_id, run.branch_id))[0]
-    return run if branch.from_checkpoint_id == fork.checkpoint_id and branch.created_at >= note.created_at else None
+    return run if branch.from_checkpoint_id == fork.checkpoint_id and branch.created_at >= since else None
 
 
 def _answer(view: BaseModel, status: int, *, location: str | None = None) -> JSONResponse:

@@ -15,13 +15,11 @@ from agio.api.problems import documented
 from agio.api.sse import FAREWELL, RETRY, EventStream, parse_last_event_id, stream_bytes
 from agio.domain.errors import Invalid, NotFound
 from agio.domain.runs import Run
-from agio.domain.status import LIVE
 from agio.engine.caller import Caller
 from agio.engine.clock import utc_now
 from agio.engine.creation import get_run
 from agio.engine.engine import Engine
 from agio.engine.tail import Draining, Selection
-from agio.storage.port import RunFilter
 
 router = APIRouter(tags=["events"])
 
@@ -127,15 +125,7 @@ async def _known_runs(engine: Engine, caller: Caller, selection: Selection) -> S
         return await engine.sessions.runs(caller, selection.session_id)
     if not selection.everything:
         return [await get_run(engine.store, caller, run_id) for run_id in selection.run_ids]
-    newest = await engine.store.list_runs(caller.group_id, RunFilter(), limit=NEWEST)
-    found = {run.id: run for run in newest.items}
-    cursor: str | None = None
-    while True:
-        page = await engine.store.list_runs(caller.group_id, RunFilter(statuses=LIVE), limit=NEWEST, cursor=cursor)
-        found |= {run.id: run for run in page.items}
-        cursor = page.next_cursor
-        if cursor is None:
-            return list(found.values())
+    return await engine.sessions.present_runs(caller, newest=NEWEST)
 
 
 async def _last_place(

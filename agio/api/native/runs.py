@@ -28,13 +28,12 @@ from agio.api.problems import documented
 from agio.api.sse import parse_last_event_id, wire_events
 from agio.domain.errors import Invalid
 from agio.domain.ids import new_id
-from agio.domain.runs import Run
+from agio.domain.runs import Run, RunFilter
 from agio.domain.status import RunStatus
 from agio.engine.caller import Caller
 from agio.engine.commands import ResumeRequest, Verdict
 from agio.engine.creation import get_run
 from agio.engine.engine import Engine
-from agio.storage.port import RunFilter
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 

@@ -32,7 +32,7 @@ class Creation(Part):
         stamp = self._database.stamp()
         spec = keys.part(creation.run.id, f"{stamp:x}")
         first = await self._entries.document(creation.first)
-        session, branch, waits, _, _ = await together(
+        session, branch, (waits, refusal), _, _ = await together(
             self._borrow(SESSIONS, creation.session),
             self._borrow(BRANCHES, creation.branch),
             self._look(creation),
@@ -40,8 +40,8 @@ class Creation(Part):
             self._snapshots.keep(creation.run.group_id, creation.snapshot),
         )
         try:
-            if isinstance(waits, Conflict):
-                raise waits
+            if refusal is not None:
+                raise refusal
             await self._check_branch(creation.branch, made=branch is not None)
             run = replace(creation.run, holds_branch=not waits)
             state = first_state(run, spec=spec, stamp=stamp)
@@ -56,22 +56,23 @@ class Creation(Part):
         await self._entries.begin(first)
         return await self._turns.settle(None, state)
 
-    async def _look(self, creation: RunCreation) -> bool | Conflict:
-        """Return whether the run has to wait, or why it cannot be."""
+    async def _look(self, creation: RunCreation) -> tuple[bool, Conflict | None]:
+        """Return whether the run has to wait, and why it is refused, if it is."""
         run = creation.run
         branch = keys.in_group(run.group_id, run.branch_id)
         known = self._database[RUNS].find({"$or": [{"_id": run.id}, {"holds": branch}]}, {"holds": 1})
         holder = None
         async for each in known:
             if each["_id"] == run.id:
-                return _taken(run.id)
+                return False, _taken(run.id)
             holder = each
         if holder is None and creation.branch is None:
             # Where runs wait and none holds the branch, it is about to be passed on to one of them.
             holder = await self._database[RUNS].find_one({"waits": branch}, {"_id": 1})
-        if holder is not None and not creation.may_wait:
-            return BranchBusy(f"branch {run.branch_id!r} is held by run {holder['_id']!r}", holder=holder["_id"])
-        return holder is not None
+        if holder is None or creation.may_wait:
+            return holder is not None, None
+        holder_id = holder["_id"]
+        return True, BranchBusy(f"branch {run.branch_id!r} is held by run {holder_id!r}", holder=holder_id)
 
     async def _accept(self, state: RunState, *, may_wait: bool) -> RunState:
         while True:

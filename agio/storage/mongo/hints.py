@@ -8,7 +8,7 @@ anything may have happened before, so there is no token that could be too old.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 
 from pymongo.asynchronous.change_stream import AsyncChangeStream
@@ -41,7 +41,7 @@ _LONGEST_PAUSE_S = 2.0
 class HintMethods(Part):
     """Implements the hints of `Leases`."""
 
-    async def hints(self, interest: Interest) -> AsyncIterator[frozenset[str] | None]:
+    async def hints(self, interest: Interest) -> AsyncGenerator[frozenset[str] | None, None]:
         if not self._database.has_change_streams:
             log.warning("no hints from other processes: this MongoDB is standalone, so they are found by polling")
             return

@@ -74,18 +74,18 @@ class EntryMethods(Part):
     ) -> list[Message]:
         lineage = await self._lineage(group_id, branch_id)
         segments = lineage_segments(lineage, end, start=start)
-        parts = await asyncio.gather(*(self._segment(group_id, segment) for segment in segments))
+        parts = await asyncio.gather(*(self._segment(group_id, each, cut=each.start == start > 0) for each in segments))
         edits = lineage_edits(lineage, end)
         return [edits.get(position, message) for part in parts for position, message in part.items()]
 
-    async def _segment(self, group_id: str, segment: Segment) -> dict[int, Message]:
-        """Return the messages of a segment by their positions."""
-        within: Document = {"$gte": await self._entry_at(group_id, segment)}
+    async def _segment(self, group_id: str, segment: Segment, *, cut: bool) -> dict[int, Message]:
+        """Return the messages of a segment by their positions; `cut`: it may begin within an entry."""
+        within: Document = {"$gte": await self._entry_at(group_id, segment) if cut else segment.start}
         if segment.end is not None:
             within["$lt"] = segment.end
         wanted = {"group_id": group_id, "branch_id": segment.branch_id, "position": within}
         found = self._database[JOURNAL].find(wanted, {"position": 1, "messages": 1})
-        documents = await found.sort([("position", 1), ("_id", 1)]).to_list(None)
+        documents = await found.sort("position", 1).to_list(None)
         texts = await self._blobs.expand_all(
             [(keys.split_entry(each["_id"])[0], each["messages"]) for each in documents]
         )

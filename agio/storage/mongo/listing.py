@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 from agio.domain.errors import Invalid
+from agio.domain.runs import RunFilter
 from agio.storage.codec import to_micros
 from agio.storage.mongo import keys
 from agio.storage.mongo.database import Document
 from agio.storage.mongo.kinds import containing
-from agio.storage.port import RunFilter
 
 
 def condition(group_id: str, where: RunFilter) -> Document:

@@ -16,7 +16,8 @@ class Projection:
         """Args: items, each with an update, by number; found: those whose entry was there already."""
         self._records = records
         self._waiting = dict(items)
-        self._found = found
+        self._doubtful = set(found)
+        """Items whose update a twin of this call may have applied."""
         self._stale = {item.entry.run_id for number, item in items.items() if number in found}
         self._numbers = {item.entry.run_id: number for number, item in items.items()}
         self.results: dict[int, AppendResult] = {}
@@ -36,6 +37,7 @@ class Projection:
                 self._settle(self._numbers[run_id], state.run)
                 self.changed.append(state)
             self._stale = {item.entry.run_id for item in self._waiting.values()}
+            self._doubtful.update(self._waiting)
 
     def replace_result(self, run: Run) -> None:
         """Report this state of the run instead of the one that the update made."""
@@ -63,7 +65,7 @@ class Projection:
 
     def _is_applied(self, number: int, item: Append, run: Run) -> bool:
         """Say whether a call whose answer was lost did the update: doing it again could undo a command."""
-        if number not in self._found or item.update is None or run.epoch != item.entry.epoch:
+        if number not in self._doubtful or item.update is None or run.epoch != item.entry.epoch:
             return False
         return run.last_seq >= item.update.last_seq
 

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pymongo.errors import DuplicateKeyError
 
 from agio.domain.errors import NotFound
-from agio.domain.runs import Run, RunSpec
+from agio.domain.runs import Run, RunFilter, RunSpec
 from agio.storage.codec import load_record
 from agio.storage.mongo import listing
 from agio.storage.mongo.calls import read, write
 from agio.storage.mongo.creation import Creation
 from agio.storage.mongo.schema import RUNS, SPECS
-from agio.storage.port import Page, RunCreation, RunFilter
+from agio.storage.port import Page, RunCreation
 
 
 class RunMethods(Creation):

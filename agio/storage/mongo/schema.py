@@ -37,16 +37,16 @@ def _index(*keys: str, where: str | None = None, unique: bool = False, **more: A
 _RUN_INDEXES = (
     _index("holds", where="holds", unique=True),
     _index("slot", where="slot", unique=True),
-    _index("waits", "waits_since", where="waits"),
+    _index("waits", "waits_since", "_id", where="waits"),
     _index("ready", "ready_at", where="ready"),
     _index("owner", "group_id", where="owner"),
     _index("parent", where="parent"),
     _index("gone", where="gone"),
-    _index("group_id", "tags", "created_at", where="tags"),
+    _index("group_id", "tags", "created_at", "_id", where="tags"),
     _index("group_id", "created_at", "_id"),
     _index("group_id", "session_id", "created_at", "_id"),
     _index("group_id", "status", "created_at", "_id"),
-    _index("branch", "created_at"),
+    _index("branch", "created_at", "_id"),
 )
 _INDEXES: Mapping[str, tuple[IndexModel, ...]] = {
     RUNS: _RUN_INDEXES,

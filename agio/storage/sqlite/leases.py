@@ -34,7 +34,7 @@ FROM json_each(?) AS wanted JOIN runs AS r ON r.id = wanted.value
 """
 
 _ORPHANS = """
-SELECT DISTINCT w.group_id, w.branch_id FROM runs AS w WHERE w.queue = 'waiting' AND NOT EXISTS (
+SELECT DISTINCT w.group_id, w.branch_id FROM runs AS w WHERE w.waits_us IS NOT NULL AND NOT EXISTS (
     SELECT 1 FROM runs AS h WHERE h.group_id = w.group_id AND h.holds = w.branch_id)
 """
 

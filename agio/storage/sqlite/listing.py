@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from agio.domain.errors import Invalid
-from agio.domain.runs import Run
+from agio.domain.runs import Run, RunFilter
 from agio.storage.codec import to_micros
-from agio.storage.port import Page, RunFilter
+from agio.storage.port import Page
 from agio.storage.sqlite.connection import Connection
 from agio.storage.sqlite.rows import load_run
 

@@ -7,7 +7,7 @@ cancelled.
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from agio.domain.errors import BranchBusy, NotFound
 from agio.domain.runs import Run
@@ -25,10 +25,10 @@ SEPARATOR = "\x1f"
 _INSERT = f"""
 INSERT INTO runs (
     id, group_id, session_id, branch_id, agent_id, parent_run_id, status, owner, holds, queue, queued_us,
-    has_command, control_seq, control_ack, created_us, search, doc
+    waits_us, has_command, control_seq, control_ack, created_us, search, doc
 ) VALUES (
     :id, :group_id, :session_id, :branch_id, :agent_id, :parent_run_id, :status, :owner, :holds, :queue, {NOW_US},
-    :has_command, :control_seq, :control_ack, :created_us, :search, :doc
+    CASE WHEN :waits THEN {NOW_US} END, :has_command, :control_seq, :control_ack, :created_us, :search, :doc
 )
 """  # noqa: S608 - the expression is the constant above
 
@@ -37,6 +37,7 @@ UPDATE runs SET
     session_id = :session_id, branch_id = :branch_id, agent_id = :agent_id, parent_run_id = :parent_run_id,
     status = :status, owner = :owner, holds = :holds, queue = :queue,
     queued_us = CASE WHEN queue IS :queue THEN queued_us ELSE {NOW_US} END,
+    waits_us = CASE WHEN :waits THEN coalesce(waits_us, {NOW_US}) END,
     has_command = :has_command, control_seq = :control_seq, control_ack = :control_ack,
     created_us = :created_us, search = :search, doc = :doc
 WHERE no = :no
@@ -108,7 +109,7 @@ def write_run(connection: Connection, stored: Stored, after: Run) -> Run:
         cancel_pending(connection, after)
     if before.holds_branch and (not after.holds_branch or after.branch_id != before.branch_id):
         promote_waiting(connection, before.group_id, before.branch_id, after.updated_at)
-    if _queue(after) != "waiting":
+    if not _waits(after):
         return after
     promote_waiting(connection, after.group_id, after.branch_id, after.updated_at)
     return find_run(connection, after.group_id, after.id).run
@@ -119,8 +120,8 @@ def promote_waiting(connection: Connection, group_id: str, branch_id: str, at: d
     if find_holder(connection, group_id, branch_id) is not None:
         return
     row = connection.execute(
-        "SELECT no, doc FROM runs WHERE group_id = ? AND branch_id = ? AND queue = 'waiting'"
-        " ORDER BY queued_us, no LIMIT 1",
+        "SELECT no, doc FROM runs WHERE group_id = ? AND branch_id = ? AND waits_us IS NOT NULL"
+        " ORDER BY waits_us, no LIMIT 1",
         (group_id, branch_id),
     ).fetchone()
     if row is not None:
@@ -139,10 +140,8 @@ def _insert_tags(connection: Connection, no: int, run: Run) -> None:
     connection.executemany("INSERT OR IGNORE INTO run_tags VALUES (?, ?)", [(tag, no) for tag in run.tags])
 
 
-def _queue(run: Run) -> Literal["ready", "waiting"] | None:
-    if run.is_ready:
-        return "ready"
-    return "waiting" if run.status is RunStatus.QUEUED and not run.holds_branch else None
+def _waits(run: Run) -> bool:
+    return run.status is RunStatus.QUEUED and not run.holds_branch
 
 
 def _marks(run: Run) -> dict[str, Any]:
@@ -160,7 +159,8 @@ def _place(run: Run) -> dict[str, Any]:
         "status": run.status.value,
         "owner": run.owner,
         "holds": run.branch_id if run.holds_branch else None,
-        "queue": _queue(run),
+        "queue": "ready" if run.is_ready else None,
+        "waits": _waits(run),
         "has_command": run.has_command,
         "created_us": to_micros(run.created_at),
         "search": SEPARATOR.join((run.id, run.preview, run.agent_id)).casefold(),

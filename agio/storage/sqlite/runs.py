@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from agio.domain.agents import AgentSnapshot
 from agio.domain.errors import AlreadyExists, BranchBusy, InvalidTransition, NotFound
-from agio.domain.runs import Run, RunSpec
+from agio.domain.runs import Run, RunFilter, RunSpec
 from agio.storage.codec import dump_entry, dump_record, load_record
-from agio.storage.port import BRANCHES, SESSIONS, Page, RunCreation, RunFilter
+from agio.storage.port import BRANCHES, SESSIONS, Page, RunCreation
 from agio.storage.sqlite.catalog import insert_missing_record, insert_record
 from agio.storage.sqlite.connection import Connection
 from agio.storage.sqlite.entries import insert_entries

@@ -26,8 +26,9 @@ CREATE TABLE runs (
     status TEXT NOT NULL,
     owner TEXT,
     holds TEXT, -- the branch, while it holds it
-    queue TEXT, -- ready: may be claimed; waiting: for its branch
-    queued_us INTEGER NOT NULL, -- since when it is in that queue, by the database's clock
+    queue TEXT, -- 'ready' while a worker may claim it
+    queued_us INTEGER NOT NULL, -- since when that is so (or not), by the database's clock
+    waits_us INTEGER, -- since when it waits for its branch; NULL: it does not
     has_command INTEGER NOT NULL,
     control_seq INTEGER NOT NULL,
     control_ack INTEGER NOT NULL,
@@ -37,7 +38,7 @@ CREATE TABLE runs (
 );
 CREATE UNIQUE INDEX runs_holds ON runs (group_id, holds) WHERE holds IS NOT NULL;
 CREATE INDEX runs_ready ON runs (group_id, has_command, queued_us) WHERE queue = 'ready';
-CREATE INDEX runs_waiting ON runs (group_id, branch_id, queued_us) WHERE queue = 'waiting';
+CREATE INDEX runs_waiting ON runs (group_id, branch_id, waits_us) WHERE waits_us IS NOT NULL;
 CREATE INDEX runs_owned ON runs (group_id, owner) WHERE owner IS NOT NULL;
 CREATE INDEX runs_owner ON runs (owner) WHERE owner IS NOT NULL;
 CREATE INDEX runs_commands ON runs (owner) WHERE owner IS NOT NULL AND control_seq > control_ack;

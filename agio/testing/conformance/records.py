@@ -17,10 +17,10 @@ from agio.domain.ids import new_id
 from agio.domain.journal import Entry
 from agio.domain.messages import Message
 from agio.domain.metrics import Metrics
-from agio.domain.runs import Run, RunSpec, RunUpdate
+from agio.domain.runs import Run, RunFilter, RunSpec, RunUpdate
 from agio.domain.sessions import Session
 from agio.domain.status import RunStatus
-from agio.storage.port import Append, RunCreation, RunFilter, Store
+from agio.storage.port import Append, RunCreation, Store
 
 BEGINNING = datetime(2025, 1, 1, 12, tzinfo=UTC)
 SNAPSHOT = AgentSnapshot(agent_id="researcher", version=1, provider="demo", model="demo-1")

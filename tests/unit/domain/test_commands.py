@@ -6,7 +6,7 @@ import pytest
 
 from agio.domain import control
 from agio.domain.errors import InvalidTransition
-from agio.domain.runs import CancelRequest, Mark, Order, PauseRequest
+from agio.domain.runs import CancelRequest, Mark, Order, PauseRequest, Words
 from agio.domain.status import LIVE, RESTING, TERMINAL, RunStatus, StopReason
 from tests.unit.domain.samples import T0, T9, run_in
 
@@ -90,10 +90,15 @@ class TestResume:
     def test_resting_run_is_queued_with_its_order(self, status: RunStatus):
         run = run_in(status, reason="operator", claims=3, handed_over=True, control_seq=4)
         after = control.request_resume(
-            run, by="ann", at=T9, message="go", message_id="m", tool_results={"c": "x"}, retry_tools=("d",)
+            run, by="ann", at=T9, words=(Words(id="m", content="go"),), tool_results={"c": "x"}, retry_tools=("d",)
         )
         order = Order(
-            kind="resume", by="ann", seq=5, message="go", message_id="m", tool_results={"c": "x"}, retry_tools=("d",)
+            kind="resume",
+            by="ann",
+            seq=5,
+            words=(Words(id="m", content="go"),),
+            tool_results={"c": "x"},
+            retry_tools=("d",),
         )
         assert after == replace(
             run, status=S.QUEUED, reason=None, order=order, control_seq=5, claims=0, handed_over=False, updated_at=T9
@@ -146,7 +151,7 @@ class TestNoteDecision:
         assert after.order == Order(kind="approval", by="ann", seq=1)
 
     def test_working_run_keeps_the_order_that_it_has(self):
-        order = Order(kind="resume", by="bob", seq=1, message="go")
+        order = Order(kind="resume", by="bob", seq=1, words=(Words(id="m", content="go"),))
         after = control.note_decision(run_in(S.RUNNING, order=order, control_seq=1), by="ann", at=T9)
         assert (after.order, after.control_seq) == (order, 2)
 

@@ -76,9 +76,7 @@ class TestTakeOver:
     def test_run_of_a_dead_owner_is_taken_and_counted(self):
         run = run_in(S.RUNNING, epoch=4, claims=2, handed_over=True)
         taken = control.take_over(run, "w", living={"other"}, at=T9)
-        assert taken == replace(
-            run, owner="w", owned_since=T9, epoch=5, claims=3, handed_over=False, updated_at=T9
-        )
+        assert taken == replace(run, owner="w", owned_since=T9, epoch=5, claims=3, handed_over=False, updated_at=T9)
 
     def test_run_of_a_living_owner_is_left_alone(self):
         assert control.take_over(run_in(S.RUNNING), "w", living={"worker-1"}, at=T9) is None
@@ -118,9 +116,7 @@ class TestProject:
     @pytest.mark.parametrize("status", sorted(TERMINAL))
     def test_ended_run_lets_go_of_everything(self, status: RunStatus):
         run = run_in(S.RUNNING, pause=PAUSE, order=Order(kind="resume", by="x", seq=9), control_seq=9)
-        after = control.project(
-            run, an_update(status=status, reason="because", error={"code": "x"}), epoch=1, at=T9
-        )
+        after = control.project(run, an_update(status=status, reason="because", error={"code": "x"}), epoch=1, at=T9)
         assert (after.status, after.reason, after.error, after.ended_at) == (status, "because", {"code": "x"}, T9)
         assert (after.owner, after.owned_since, after.holds_branch) == (None, None, False)
         assert (after.pause, after.order) == (None, None)
@@ -139,7 +135,12 @@ class TestProject:
     @pytest.mark.parametrize("status", sorted(set(RunStatus) - {S.RUNNING}))
     def test_owner_that_let_go_may_not_end_the_run_any_more(self, status: RunStatus):
         with pytest.raises(InvalidTransition):
-            control.project(run_in(status), an_update(status=S.FAILED if status is not S.FAILED else S.COMPLETED), epoch=run_in(status).epoch, at=T9)
+            control.project(
+                run_in(status),
+                an_update(status=S.FAILED if status is not S.FAILED else S.COMPLETED),
+                epoch=run_in(status).epoch,
+                at=T9,
+            )
 
     def test_acknowledged_order_is_done(self):
         run = run_in(S.RUNNING, order=Order(kind="resume", by="x", seq=3), control_seq=4)

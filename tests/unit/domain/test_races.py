@@ -6,7 +6,7 @@ import pytest
 
 from agio.domain import control
 from agio.domain.errors import LeaseLost
-from agio.domain.runs import Mark, Run
+from agio.domain.runs import Mark, Run, Words
 from agio.domain.status import RESTING, RunStatus
 from tests.unit.domain.samples import T0, T9, an_update, run_in
 
@@ -71,6 +71,25 @@ def test_resume_that_crosses_pausing_queues_the_run_at_once():
     assert after.order.kind == "resume"
 
 
+def test_resume_that_crosses_pausing_a_restored_run_queues_it_at_once():
+    run = control.request_attempt(
+        run_in(S.FAILED),
+        by="ann",
+        at=T0,
+        branch_id="b2",
+        from_checkpoint_id="r.5",
+        base_step=0,
+        allowed={S.FAILED},
+        start=False,
+    )
+    seen = control.claim(run, "worker-1", at=T0)
+    assert seen is not None
+    resumed = control.request_resume(seen, by="ann", at=T0)
+    update = an_update(status=S.PAUSED, pause_done=True, control_ack=seen.control_seq)
+    after = control.project(resumed, update, epoch=seen.epoch, at=T9)
+    assert (after.status, after.is_ready) == (S.QUEUED, True)
+
+
 def test_pause_after_a_resume_that_crosses_pausing_holds():
     run = control.request_pause(_paused_and_resumed(run_in(S.RUNNING)), by="ann", at=T0)
     after = control.project(run, an_update(status=S.PAUSED, pause_done=True, control_ack=1), epoch=1, at=T9)
@@ -79,10 +98,10 @@ def test_pause_after_a_resume_that_crosses_pausing_holds():
 
 def test_message_of_a_resume_that_crosses_pausing_is_kept():
     run = control.request_pause(run_in(S.RUNNING), by="ann", at=T0)
-    run = control.request_resume(run, by="ann", at=T0, message="go", message_id="m")
+    run = control.request_resume(run, by="ann", at=T0, words=(Words(id="m", content="go"),))
     after = control.project(run, an_update(status=S.PAUSED, pause_done=True, control_ack=1), epoch=1, at=T9)
     assert after.order is not None
-    assert (after.order.message, after.order.message_id) == ("go", "m")
+    assert after.order.words == (Words(id="m", content="go"),)
 
 
 def test_cancel_that_crosses_a_drain_is_carried_out_by_the_next_owner():
@@ -117,7 +136,7 @@ def test_command_survives_a_take_over():
 
 
 def test_order_survives_a_crash_before_it_was_acknowledged():
-    queued = control.request_resume(run_in(S.PAUSED), by="ann", at=T0, message="go")
+    queued = control.request_resume(run_in(S.PAUSED), by="ann", at=T0, words=(Words(id="w", content="go"),))
     claimed = control.claim(queued, "worker-1", at=T0)
     assert claimed is not None
     taken = control.take_over(claimed, "worker-2", living=(), at=T9)
@@ -137,23 +156,18 @@ def test_cancel_of_the_last_attempt_does_not_reach_the_next():
 class TestWordsOfAResume:
     """What a client says with a resume must reach an owner, however the commands cross."""
 
-    KNOWN = "request_resume keeps one order: what an earlier or later one says is dropped"
-
-    @pytest.mark.xfail(reason=KNOWN, strict=True)
     def test_message_for_a_run_that_was_not_claimed_for_its_pause_yet(self):
         run = control.request_pause(run_in(S.QUEUED), by="ann", at=T0)
-        after = control.request_resume(run, by="ann", at=T9, message="go")
+        after = control.request_resume(run, by="ann", at=T9, words=(Words(id="w", content="go"),))
         assert _message(after) == "go"
 
-    @pytest.mark.xfail(reason=KNOWN, strict=True)
     def test_message_that_waits_while_a_later_pause_is_taken_back(self):
-        run = control.request_resume(run_in(S.PAUSED), by="ann", at=T0, message="go")
+        run = control.request_resume(run_in(S.PAUSED), by="ann", at=T0, words=(Words(id="w", content="go"),))
         claimed = control.claim(run, "worker-1", at=T0)
         assert claimed is not None
         after = _paused_and_resumed(claimed)
         assert _message(after) == "go"
 
-    @pytest.mark.xfail(reason=KNOWN, strict=True)
     def test_checkpoint_of_a_restore_that_waits_while_a_later_pause_is_taken_back(self):
         run = control.request_attempt(
             run_in(S.FAILED), by="ann", at=T0, branch_id="b2", from_checkpoint_id="r.5", base_step=0, allowed={S.FAILED}
@@ -170,4 +184,4 @@ def _paused_and_resumed(run: Run) -> Run:
 
 
 def _message(run: Run):
-    return run.order.message if run.order is not None else None
+    return run.order.words[-1].content if run.order is not None and run.order.words else None

@@ -42,7 +42,7 @@ def test_table_names_every_status():
 def test_statuses_are_terminal_resting_queued_or_running():
     assert TERMINAL | RESTING | {S.QUEUED, S.RUNNING} == set(RunStatus)
     assert not TERMINAL & RESTING
-    assert LIVE == set(RunStatus) - TERMINAL
+    assert set(RunStatus) - TERMINAL == LIVE
 
 
 @pytest.mark.parametrize("ended", sorted(TERMINAL))

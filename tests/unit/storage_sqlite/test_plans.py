@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from agio.domain.ids import checkpoint_id
+from agio.domain.runs import RunFilter
 from agio.domain.status import RunStatus
-from agio.storage.port import AGENTS, BRANCHES, REQUESTS, RunFilter, WorkerLimits
+from agio.storage.port import AGENTS, BRANCHES, REQUESTS, WorkerLimits
 from agio.storage.sqlite import SQLiteStore, database
 from agio.testing.conformance.records import make_approval, make_branch, make_creation, make_message, start
 from tests.unit.storage_sqlite.conftest import OpenStore

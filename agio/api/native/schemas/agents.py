@@ -62,6 +62,8 @@ _EXAMPLE: dict[str, Any] = {
 class AgentFields(Body):
     """Everything of an agent that can be chosen, but for its id."""
 
+    model_config = ConfigDict(extra="forbid", strict=True)
+
     name: Name
     description: ShortText = ""
     provider: str | None = Field(
@@ -95,7 +97,7 @@ class AgentFields(Body):
 class AgentBody(AgentFields):
     """A new agent."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     id: AgentId | None = None
 
@@ -105,7 +107,7 @@ class AgentBody(AgentFields):
         return Agent(group_id=group_id, created_at=at, updated_at=at, **chosen)
 
 
-def _leave_defaults_out(schema: dict[str, Any]) -> None:
+def leave_defaults_out(schema: dict[str, Any]) -> None:
     """What a change leaves out stays as it is, so it has no defaults."""
     for field in schema["properties"].values():
         field.pop("default", None)
@@ -114,7 +116,7 @@ def _leave_defaults_out(schema: dict[str, Any]) -> None:
 class AgentChanges(AgentFields):
     """What shall become different; what is left out stays as it is."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra=_leave_defaults_out)
+    model_config = ConfigDict(json_schema_extra=leave_defaults_out)
 
     name: Name = Field(default_factory=str)
     provider: str = Field(default_factory=str, min_length=1, max_length=100)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StrictBool
 
 from agio.api.native.schemas.common import Body, Instant, View
 from agio.api.native.schemas.runs import MetricsView, Modifications, RunId
@@ -207,10 +207,10 @@ class RestoreBody(Body):
         },
     )
 
-    create_new_run: bool = Field(default=True, description="False: rewind the same run, which must have ended.")
+    create_new_run: StrictBool = Field(default=True, description="False: rewind the same run, which must have ended.")
     modifications: Modifications | None = None
-    start: bool = Field(default=True, description="False: the run rests until it is resumed.")
-    stream: bool = Field(default=False, description="Answer with the run's events.")
+    start: StrictBool = Field(default=True, description="False: the run rests until it is resumed.")
+    stream: StrictBool = Field(default=False, description="Answer with the run's events.")
     run_id: RunId | None = Field(default=None, description="The new run's; chosen by the client.")
 
     def to_request(self, checkpoint_id: str) -> ForkRequest:
@@ -240,8 +240,8 @@ class ForkBody(Body):
         max_length=5,
         description="Several forks at once, each with its own modifications over the common ones.",
     )
-    start: bool = Field(default=True, description="False: the run rests until it is resumed.")
-    stream: bool = Field(default=False, description="Answer with the run's events; not with `variants`.")
+    start: StrictBool = Field(default=True, description="False: the run rests until it is resumed.")
+    stream: StrictBool = Field(default=False, description="Answer with the run's events; not with `variants`.")
     run_id: RunId | None = Field(default=None, description="The new run's; not with `variants`.")
 
     def to_request(self, checkpoint_id: str) -> ForkRequest:

@@ -1,52 +1,53 @@
 """Tools on the wire."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, WithJsonSchema
 
-from agio.api.native.schemas.agents import JsonObject, ShortText, ToolName
+from agio.api.native.schemas.agents import JsonObject, ShortText, ToolName, leave_defaults_out
 from agio.api.native.schemas.common import Body, Instant, View
+from agio.engine.tools import HTTP_CONFIGURATION
 
 _EXAMPLE: dict[str, Any] = {
     "name": "get_weather",
     "description": "Says what the weather is like in a city.",
     "configuration": {"url": "https://weather.example/v1/{city}", "method": "GET"},
 }
-_CONFIGURATION = (
-    "`{url, method, headers, body, idempotent, timeout_s}`; `{name}` in url, headers and body stands for the argument "
-    "of that name. Header values are shown masked; a masked value given back stays as it was."
-)
+Configuration = Annotated[
+    JsonObject,
+    WithJsonSchema(
+        HTTP_CONFIGURATION
+        | {
+            "description": "`{name}` stands for the argument of that name. Header values are shown masked; a masked "
+            "value given back stays as it was."
+        }
+    ),
+]
 _PARAMETERS = "JSON Schema of the arguments object; empty: every placeholder is a text that must be given."
 
 
 class ToolBody(Body):
     """A new tool that makes an HTTP request."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [_EXAMPLE]})
 
     name: ToolName
     description: ShortText = Field(default="", description="What the model is told.")
     tool_type: Literal["http"] = "http"
-    configuration: JsonObject = Field(description=_CONFIGURATION)
+    configuration: Configuration
     parameters: JsonObject = Field(default_factory=dict, description=_PARAMETERS)
     enabled: bool = True
     requires_approval: bool = Field(default=False, description="A person must agree to each call.")
 
 
-def _leave_defaults_out(schema: dict[str, Any]) -> None:
-    for field in schema["properties"].values():
-        field.pop("default", None)
-    schema["examples"] = [{"enabled": False}]
-
-
 class ToolChanges(Body):
     """What shall become different; of a tool made in Python, `enabled` and `requires_approval` only."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra=_leave_defaults_out)
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=leave_defaults_out)
 
     name: ToolName = Field(default_factory=str)
     description: ShortText = ""
-    configuration: JsonObject = Field(default_factory=dict, description=_CONFIGURATION)
+    configuration: Configuration = Field(default_factory=dict)
     parameters: JsonObject = Field(default_factory=dict, description=_PARAMETERS)
     enabled: bool = True
     requires_approval: bool = False
@@ -78,7 +79,9 @@ class ToolView(View):
 class TrialBody(Body):
     """Arguments to try a tool with."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"arguments": {"expression": "6*7"}}]})
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"arguments": {"expression": "6*7"}}]}
+    )
 
     arguments: JsonObject = Field(default_factory=dict)
 

@@ -11,6 +11,7 @@ from agio.domain.agents import Agent
 from agio.domain.branches import MessageEdit
 from agio.domain.errors import AlreadyExists, Conflict, NotFound
 from agio.domain.ids import new_id
+from agio.domain.requests import KeyedRequest
 from agio.domain.tools import StoredTool
 from agio.storage.port import (
     AGENT_VERSIONS,
@@ -21,7 +22,6 @@ from agio.storage.port import (
     SESSIONS,
     TOOLS,
     AgentVersion,
-    KeyedRequest,
     Kind,
     Store,
 )

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from agio.domain.errors import AlreadyExists, BranchBusy, NotFound
-from agio.domain.runs import Budget, Parent, PauseRequest, Run, RunSpec
+from agio.domain.runs import Budget, Parent, PauseRequest, Run, RunFilter, RunSpec
 from agio.domain.status import RunStatus
-from agio.storage.port import BRANCHES, SESSIONS, RunCreation, RunFilter, Store, WorkerLimits
+from agio.storage.port import BRANCHES, SESSIONS, RunCreation, Store, WorkerLimits
 from agio.testing.conformance.records import SNAPSHOT, holder, instant, make_branch, make_creation, on_branch
 
 

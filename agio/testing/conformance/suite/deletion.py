@@ -7,9 +7,9 @@ import pytest
 
 from agio.domain import control
 from agio.domain.errors import NotFound
-from agio.domain.runs import Parent, Run
+from agio.domain.runs import Parent, Run, RunFilter
 from agio.domain.status import TERMINAL, RunStatus
-from agio.storage.port import BRANCHES, SESSIONS, RunFilter, Store, WorkerLimits
+from agio.storage.port import BRANCHES, SESSIONS, Store, WorkerLimits
 from agio.testing.conformance.fixtures import OpenStore
 from agio.testing.conformance.records import (
     Owner,

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from agio.domain.errors import Invalid
-from agio.domain.runs import Parent, Run
+from agio.domain.runs import Parent, Run, RunFilter
 from agio.domain.status import RunStatus
-from agio.storage.port import RunFilter, Store
+from agio.storage.port import Store
 from agio.testing.conformance.records import instant, make_creation, start
 
 

@@ -8,17 +8,8 @@ from typing import Any
 import pytest
 
 from agio.domain.errors import AgioError
-from agio.storage.port import (
-    BRANCHES,
-    KINDS,
-    SESSIONS,
-    Append,
-    Catalog,
-    Leases,
-    RunFilter,
-    RunStore,
-    Store,
-)
+from agio.domain.runs import RunFilter
+from agio.storage.port import BRANCHES, KINDS, SESSIONS, Append, Catalog, Leases, RunStore, Store
 from agio.testing.conformance.records import (
     Owner,
     make_approval,
