@@ -45,12 +45,15 @@ async def act(drive: Drive) -> Stop | Rest | None:
     as soon as it is there.
     """
     while True:
+        await _hear_decisions(drive)
         planned, rest = await _sort(drive)
         if not planned:
             return rest
         for one in planned:
             _announce(drive, one)
-        await drive.journal.flush()
+        if drive.token.run.order is not None:
+            drive.journal.attach(drive.update())  # a permission to call again ends with the call
+        await drive.commit()
         if drive.token.stop is not None and drive.token.stop is not Stop.HAND_OVER:
             _take_back(drive, planned)
             return drive.token.stop
@@ -58,11 +61,11 @@ async def act(drive: Drive) -> Stop | Rest | None:
         if not isinstance(outcome, Done):
             _mark_unknown(drive, outcome)
             return outcome
-        await _refresh(drive)
 
 
-async def _refresh(drive: Drive) -> None:
-    """Look whether approvals were decided while the tools worked."""
+async def _hear_decisions(drive: Drive) -> None:
+    """Look whether approvals were decided meanwhile."""
+    drive.decisions_heard = drive.token.run.control_seq
     if any(a.status == "pending" for a in drive.state.approvals.values()):
         drive.state.approvals = await load_approvals(drive.services.store, drive.state.run)
 
@@ -206,6 +209,7 @@ def _announce(drive: Drive, one: _Planned) -> None:
         )
     )
     drive.state.calls[one.call.id] = "started"
+    drive.state.retry_tools -= {one.call.id}
 
 
 def _take_back(drive: Drive, planned: list[_Planned]) -> None:

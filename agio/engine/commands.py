@@ -86,24 +86,23 @@ class Commands:
             if approval.run_id != run_id:
                 raise NotFound(f"the run has no approval {verdict.approval_id!r}")
         for verdict in request.verdicts:
-            run = (await self.decide(caller, verdict))[1]
-        gives = request.message is not None or request.tool_results or request.retry_tools
-        if request.verdicts and run.status not in RESTING and not gives:
-            return run
+            await self._decide(caller, verdict, run)
         now = utc_now()
         words = (Words(id=new_id(), content=request.message),) if request.message is not None else ()
-        return await self._change(
-            caller,
-            run_id,
-            lambda record: control.request_resume(
+
+        def change(record: Run) -> Run:
+            if request.verdicts and record.status not in RESTING and record.pause is None and not words:
+                return control.note_decision(record, by=caller.name, at=now)
+            return control.request_resume(
                 record,
                 by=caller.name,
                 at=now,
                 words=words,
                 tool_results=request.tool_results,
                 retry_tools=request.retry_tools,
-            ),
-        )
+            )
+
+        return await self._change(caller, run_id, change)
 
     async def decide(self, caller: Caller, verdict: Verdict) -> tuple[Approval, Run]:
         """Approve or reject a tool call.
@@ -111,27 +110,32 @@ class Commands:
         Raises:
             NotFound: no such approval. Conflict: it was decided otherwise, or its run has ended.
         """
-        now = utc_now()
         before = await self._approval(caller, verdict.approval_id)
         run = await get_run(self._store, caller, before.run_id)
-        if run.is_terminal and before.status == "pending":
-            raise InvalidTransition(f"the run is {run.status}; nothing waits for this", status=run.status)
-        approval = await self._store.update_approval(
-            caller.group_id,
-            verdict.approval_id,
-            lambda one: decide_approval(
-                one,
+        approval = await self._decide(caller, verdict, run)
+        now = utc_now()
+        run = await self._change(
+            caller, approval.run_id, lambda record: control.note_decision(record, by=caller.name, at=now)
+        )
+        return approval, run
+
+    async def _decide(self, caller: Caller, verdict: Verdict, run: Run) -> Approval:
+        """Write the decision down; the run is told by its record."""
+        now = utc_now()
+
+        def change(approval: Approval) -> Approval:
+            if run.is_terminal and approval.status == "pending":
+                raise InvalidTransition(f"the run is {run.status}; nothing waits for this", status=run.status)
+            return decide_approval(
+                approval,
                 verdict.decision,
                 by=caller.name,
                 at=now,
                 note=verdict.note,
                 arguments=verdict.arguments,
-            ),
-        )
-        run = await self._change(
-            caller, approval.run_id, lambda record: control.note_decision(record, by=caller.name, at=now)
-        )
-        return approval, run
+            )
+
+        return await self._store.update_approval(caller.group_id, verdict.approval_id, change)
 
     async def _approval(self, caller: Caller, approval_id: str) -> Approval:
         try:

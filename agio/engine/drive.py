@@ -45,6 +45,8 @@ class Drive:
     step_began: float = field(default_factory=time.monotonic)
     tools: dict[str, Tool | ToolError] | None = None
     """The agent's tools as they were looked up for this step; None: not yet."""
+    decisions_heard: int = 0
+    """The last command that came before the run's approvals were read."""
     closing: bool = False
     """An ending is under way: nothing else may be emitted."""
 
@@ -78,6 +80,16 @@ class Drive:
             return []
         said = {message.id for message in self.state.messages}
         return [words for words in order.words if words.id not in said]
+
+    @property
+    def _is_owing(self) -> bool:
+        """Something that came with a command is not in the journal yet: a crash must not lose it."""
+        order = self.token.run.order
+        if order is None:
+            return False
+        still_open = {call.id for call in self.state.open_calls}
+        again = {call_id for call_id in order.retry_tools if self.state.calls.get(call_id) != "started"}
+        return bool(self.unsaid() or still_open & (order.tool_results.keys() | again))
 
     # -- the branch
 
@@ -131,10 +143,15 @@ class Drive:
             last_checkpoint_id=checkpoint.id if checkpoint else None,
             metrics=self.metrics(),
             control_ack=run.control_seq,
-            keep_order=bool(self.unsaid()),
+            keep_order=self._is_owing,
             marks_done=1 if checkpoint and run.marks else 0,
             **changes,
         )
+
+    def say_words(self) -> None:
+        """Put the messages that came with a command on the branch, unless an earlier owner did."""
+        for words in self.unsaid():
+            self.say(Message(id=words.id, role="user", content=words.content))
 
     async def complete_step(self, kind: CheckpointKind) -> None:
         """Close the step under way with a checkpoint and wait until it is durable."""
@@ -162,13 +179,13 @@ class Drive:
     async def commit(self) -> None:
         """Wait until everything is durable, and take the run's record as it is afterwards."""
         await self.journal.flush()
-        after = self.journal.run_after
-        if after is not None and after.revision >= self.state.run.revision:
-            self.state.run = after
-            if after.control_seq > self.token.run.control_seq:
+        after, known = self.journal.run_after, self.token.run
+        if after is not None and after.revision > known.revision:
+            if after.control_seq > known.control_seq:
                 self.token.observe(after)
             else:
                 self.token.run = after
+        self.state.run = self.token.run
 
     # -- endings
 
@@ -242,6 +259,7 @@ class Drive:
             )
         if state.needs_input:
             return None
+        self.say_words()
         behind = state.checkpoint is None or state.checkpoint.position != self.journal.position
         return self.mark_checkpoint("stop") if behind else None
 
@@ -263,7 +281,9 @@ class Drive:
         pending = tuple(a.id for a in self.state.approvals.values() if a.status == "pending")
         named = self.state.checkpoint.id if self.state.checkpoint else None
         self.journal.emit(ev.RunWaiting(reason=reason, checkpoint_id=named))
-        await self._end(self.update(status=RunStatus.WAITING, reason=reason, pending_approvals=pending))
+        update = self.update(status=RunStatus.WAITING, reason=reason, pending_approvals=pending)
+        # A decision that came after the approvals were read must wake the run.
+        await self._end(replace(update, control_ack=min(self.decisions_heard, self.token.run.control_seq)))
 
     async def rest_interrupted(self, claims: int) -> None:
         """Interrupted: its workers died too often."""

@@ -246,13 +246,17 @@ class JournalWriter:
         while not self._stopping or self._marked:
             await self._wake.wait()
             self._wake.clear()
-            taken = [(j, a) for j in self._marked if (a := j.take()) is not None]
-            self._marked.clear()
-            if taken:
-                await self._append(taken)
+            await self._append(self._take())  # kept nowhere: an idle writer must not keep a run in memory
+
+    def _take(self) -> list[tuple[RunJournal, Append]]:
+        taken = [(j, a) for j in self._marked if (a := j.take()) is not None]
+        self._marked.clear()
+        return taken
 
     async def _append(self, taken: list[tuple[RunJournal, Append]]) -> None:
         """Append a batch however long the store is away: its outcome must become known."""
+        if not taken:
+            return
         batch = [append for _, append in taken]
         wait_s = 0.05
         while True:

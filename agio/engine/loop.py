@@ -17,6 +17,7 @@ from agio.engine.clock import utc_now
 from agio.engine.drive import Drive, Services
 from agio.engine.journal import JournalWriter, RunJournal
 from agio.engine.recovery import load_state
+from agio.engine.state import RunState
 from agio.engine.thinking import (
     FINAL_PROMPT,
     PLAN_PROMPT,
@@ -48,6 +49,7 @@ async def drive_run(
 ) -> Literal["let go", "lost"]:
     """Execute a claimed run until it ends, rests, is handed over, or is lost to another worker."""
     state = await load_state(services.store, claim.run)
+    _take_orders(state, token.run)
     journal = RunJournal(writer, claim.run, head=state.head, position=len(state.messages))
     journal.on_lost = token.lose
     drive = Drive(services=services, state=state, journal=journal, token=token)
@@ -64,6 +66,9 @@ async def drive_run(
         if drive.closing:
             raise
         await drive.fail("internal_error", "something went wrong inside Agio; its log says what")
+    finally:
+        token.on_change = lambda before, after: None
+        journal.seal()  # a tool that outlived its cancellation must not write any more
     return "lost" if token.stop is Stop.LOST else "let go"
 
 
@@ -74,13 +79,18 @@ def _acknowledge(drive: Drive, before: Run, after: Run) -> None:
     if after.pause is not None and after.pause != before.pause and after.cancel is None:
         pause = after.pause
         drive.journal.emit(ev.RunPauseRequested(by=pause.by, mode=pause.mode, reason=pause.reason))
-    if after.order is not None:
-        drive.state.tool_results |= after.order.tool_results
-        drive.state.retry_tools |= frozenset(after.order.retry_tools)
+    _take_orders(drive.state, after)
     taken_back = before.pause is not None and after.pause is None
     if taken_back and after.order is not None and after.order.kind == "resume":
         named = drive.state.checkpoint.id if drive.state.checkpoint else None
         drive.journal.emit(ev.RunResumed(by=after.order.by, checkpoint_id=named))
+
+
+def _take_orders(state: RunState, run: Run) -> None:
+    """Take note of what a person said about calls whose outcome is unknown."""
+    if run.order is not None:
+        state.tool_results |= run.order.tool_results
+        state.retry_tools |= frozenset(run.order.retry_tools)
 
 
 async def _drive(drive: Drive, claim: Claim) -> None:
@@ -102,11 +112,13 @@ async def _open(drive: Drive, claim: Claim) -> bool:
     state, settings = drive.state, drive.services.settings
     _tell_how_it_came(drive, claim)
     reset_partial(drive)
-    stop = drive.token.stop
-    if stop is Stop.PAUSE and claim.run.pause is not None:
-        pause = claim.run.pause
+    stop, pause = drive.token.stop, drive.token.run.pause
+    if stop is Stop.PAUSE and pause is not None:
         drive.journal.emit(ev.RunPauseRequested(by=pause.by, mode=pause.mode, reason=pause.reason))
     if stop is not None and await _leave(drive, stop):
+        return False
+    if not drive.token.run.holds_branch:  # it was claimed for a pause that was taken back
+        await _give_back(drive, handed_over=False)
         return False
     if claim.abandoned and settings.on_restart == "cancel":
         await drive.cancel(by="system", reason=RESTART_TEXT)
@@ -124,7 +136,7 @@ async def _open(drive: Drive, claim: Claim) -> bool:
 
 
 def _tell_how_it_came(drive: Drive, claim: Claim) -> None:
-    run, named = claim.run, drive.state.checkpoint.id if drive.state.checkpoint else None
+    run, named = drive.token.run, drive.state.checkpoint.id if drive.state.checkpoint else None
     if claim.abandoned or run.handed_over:
         drive.journal.emit(
             ev.RunRecovered(
@@ -144,21 +156,15 @@ def _tell_how_it_came(drive: Drive, claim: Claim) -> None:
         drive.journal.emit(ev.RunResumed(by=run.order.by, checkpoint_id=named))
 
 
-def _say_words(drive: Drive) -> None:
-    """Add the messages that came with a command, unless an earlier owner did."""
-    for words in drive.unsaid():
-        drive.say(Message(id=words.id, role="user", content=words.content))
-
-
 def _put_input(drive: Drive) -> None:
     """Put the user's message on the branch, with the checkpoint that a fork may start from."""
     state = drive.state
     content = state.spec.input
-    order = state.run.order
+    order = drive.token.run.order
     restored = order is not None and order.kind == "restore" and order.from_checkpoint_id is not None
     if content is not None and not restored:
         drive.say(Message(id=new_id(), role="user", content=content))
-    _say_words(drive)
+    drive.say_words()
     state.needs_input = False
     checkpoint = drive.mark_checkpoint("input")
     drive.journal.attach(drive.update(checkpoint), checkpoint)
@@ -169,7 +175,7 @@ async def _advance(drive: Drive) -> bool:
     state = drive.state
     if state.open_calls:
         return await _act(drive)
-    _say_words(drive)
+    drive.say_words()
     if state.answered:
         await drive.finish()
         return True
@@ -211,7 +217,7 @@ async def _think(drive: Drive, *, last: bool) -> bool:
     message = record_answer(drive, answer, keep_calls=not last)
     if message.tool_calls:
         return False
-    if drive.token.stop is Stop.PAUSE:
+    if drive.token.stop is Stop.PAUSE or drive.unsaid():
         await drive.complete_step("final")
         return False
     if drive.token.stop not in (None, Stop.HAND_OVER):
@@ -278,11 +284,16 @@ async def _leave(drive: Drive, stop: Stop) -> bool:
                 return False
             await drive.rest_paused()
         case Stop.HAND_OVER:
-            drive.closing = True
-            await drive.journal.flush()
-            update = RunUpdate(status=RunStatus.QUEUED, last_seq=drive.journal.head, handed_over=True)
-            await _project(drive, update)
+            await _give_back(drive, handed_over=True)
     return True
+
+
+async def _give_back(drive: Drive, *, handed_over: bool) -> None:
+    """Queue the run again, for whoever claims it next."""
+    drive.closing = True
+    drive.journal.seal()
+    await drive.journal.flush()
+    await _project(drive, RunUpdate(status=RunStatus.QUEUED, last_seq=drive.journal.head, handed_over=handed_over))
 
 
 async def _project_end(drive: Drive) -> None:

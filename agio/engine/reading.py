@@ -12,6 +12,7 @@ from agio.domain.events import TERMINAL_EVENTS, Event, RunCompleted
 from agio.domain.journal import Entry
 from agio.domain.messages import Message
 from agio.domain.runs import Run, RunFilter, RunSpec
+from agio.domain.status import LIVE
 from agio.domain.steps import Step, steps_of
 from agio.engine.caller import Caller
 from agio.engine.continuing import Origin
@@ -119,14 +120,16 @@ class Reading:
             raise NotFound(f"there is no branch {branch_id!r} in that session")
         return await self._store.read_messages(caller.group_id, wanted, end=await self._settled_end(caller, lineage[0]))
 
-    async def _settled_end(self, caller: Caller, branch: Branch) -> int | None:
+    async def _settled_end(self, caller: Caller, branch: Branch) -> int:
         """Return where the branch's last checkpoint stands: what is behind it is a step under way."""
-        runs = await self._store.list_runs(caller.group_id, RunFilter(branch_id=branch.id), limit=20)
-        for run in runs.items:
-            last = await self._store.last_checkpoint(caller.group_id, run.id)
+        end = await self._store.branch_end(caller.group_id, branch.id)
+        where = RunFilter(branch_id=branch.id, statuses=LIVE)
+        live = await self._store.list_runs(caller.group_id, where, limit=100, newest_first=False)
+        for run in live.items:
+            last = await self._store.last_checkpoint(caller.group_id, run.id) if run.holds_branch else None
             if last is not None and last.branch_id == branch.id:
-                return last.position
-        return branch.fork_position if branch.parent_id is not None else 0
+                return min(end, last.position)
+        return end
 
     async def state_at(self, caller: Caller, checkpoint_id: str) -> State:
         """Return everything that a checkpoint stands for. Raises `NotFound`."""

@@ -12,6 +12,9 @@ from agio.domain.runs import Run
 from agio.engine.state import RunState
 from agio.storage.port import RunStore
 
+APPROVALS = 500
+"""Read at a time."""
+
 
 async def load_state(store: RunStore, run: Run) -> RunState:
     """Return the state of a claimed run: its last checkpoint, and the journal after it."""
@@ -21,7 +24,8 @@ async def load_state(store: RunStore, run: Run) -> RunState:
     own = last if last is not None and last.attempt == run.attempt else None
     entries = await _entries_after(store, run, last.seq if last else 0)
     messages = await store.read_messages(run.group_id, run.branch_id)
-    approvals = await load_approvals(store, run)
+    may_have_asked = run.epoch > 1 or bool(run.pending_approvals)
+    approvals = await load_approvals(store, run) if may_have_asked else {}
     state = RunState(
         run=run,
         spec=spec,
@@ -39,9 +43,6 @@ async def load_state(store: RunStore, run: Run) -> RunState:
         approvals=approvals,
     )
     _fold(state, entries, after=own.seq if own else 0)
-    if run.order is not None:
-        state.tool_results |= run.order.tool_results
-        state.retry_tools = frozenset(run.order.retry_tools)
     return state
 
 
@@ -55,10 +56,14 @@ def _metrics(run: Run, last: Checkpoint | None) -> Metrics:
 
 async def load_approvals(store: RunStore, run: Run) -> dict[str, Approval]:
     """Return the run's latest approvals by tool call id."""
-    if run.epoch <= 1 and not run.pending_approvals:
-        return {}
-    page = await store.list_approvals(run.group_id, run_id=run.id, limit=1000)
-    return {approval.tool_call_id: approval for approval in page.items}
+    found: dict[str, Approval] = {}
+    seen = 0
+    while True:
+        page = await store.list_approvals(run.group_id, run_id=run.id, limit=APPROVALS, offset=seen)
+        found |= {approval.tool_call_id: approval for approval in page.items}
+        seen += len(page.items)
+        if not page.items or seen >= page.total:
+            return found
 
 
 def _origin(run: Run) -> str | None:

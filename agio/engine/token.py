@@ -56,10 +56,10 @@ class ControlToken:
 
     def observe(self, run: Run) -> None:
         """Take note of a newer record of the run."""
-        if run.epoch != self.run.epoch:
+        if run.epoch > self.run.epoch:
             self.lose()
             return
-        if run.control_seq <= self.run.control_seq:
+        if run.epoch < self.run.epoch or run.control_seq <= self.run.control_seq:
             return
         before, self.run = self.run, run
         self.on_change(before, run)

@@ -300,3 +300,4 @@ class Worker:
                 log.warning("store away, run waits", extra={"run_id": claim.run.id, "error": str(error)})
                 await asyncio.sleep(wait_s)
                 wait_s = min(wait_s * 2, 2.0)
+                claim = Claim(run=token.run, abandoned=claim.abandoned)

@@ -169,7 +169,8 @@ async def test_a_reconnect_finds_its_place_in_a_run_that_goes_on(tmp_path: Path,
     script = ScriptedProvider([Answer("a", "b", "c", held, "d"), "short", "done"], default="done")
     async with serving(tmp_path, script) as api, listening(api) as client:
         long = (await api.start())["id"]
-        await held.reached.wait()
+        async with following(client, f"runs={long}") as stream:
+            await take(stream, lambda found: found[-1].data.get("content") == "c")
         await asyncio.sleep(0.1)  # the instants of what came before and after must differ
         short = (await api.chat())["run_id"]
         shown = await last_seq(api, long)

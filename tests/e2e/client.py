@@ -104,13 +104,17 @@ class Follower:
 
     async def _read(self) -> None:
         try:
-            while not (self.frames and self.frames[-1].event in TERMINAL):
+            while not self._is_over():
                 with suppress(httpx.TransportError):
                     await self._attach()
-                await asyncio.sleep(self.reconnect_s)
+                if not self._is_over():
+                    await asyncio.sleep(self.reconnect_s)
         finally:
             async with self._changed:
                 self._changed.notify_all()
+
+    def _is_over(self) -> bool:
+        return bool(self.frames) and self.frames[-1].event in TERMINAL
 
     async def _attach(self) -> None:
         headers = {"Last-Event-ID": str(self.frames[-1].seq)} if self.frames else {}

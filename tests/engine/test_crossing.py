@@ -178,9 +178,7 @@ async def test_what_is_said_with_a_decision_comes_after_the_tools_result(world: 
     assert said[-2:] == [("tool", "paid"), ("user", "keep the receipt")]
 
 
-async def test_what_is_said_while_an_approval_is_pending_waits_for_the_result(
-    world: World, provider: ScriptedProvider
-):
+async def test_what_is_said_while_an_approval_is_pending_waits_for_the_result(world: World, provider: ScriptedProvider):
     provider.add(Answer(calls=[Call("pay", {}, id="c1")]), "thanks")
     engine = await world.add_process(tools=[pay])
     run = await start(engine)

@@ -2,13 +2,14 @@
 
 import asyncio
 import gc
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from agio.api.sse import wire_events
 from agio.domain.errors import AgioError, NotFound
 from agio.domain.messages import ToolCall
 from agio.domain.status import RunStatus
@@ -30,7 +31,6 @@ from tests.engine.world import (
     BOB,
     EVE,
     FAST,
-    Away,
     Hold,
     World,
     agent,
@@ -39,6 +39,7 @@ from tests.engine.world import (
     check_request,
     check_sequence,
     dump,
+    entries_of,
     faults,
     read,
     record_when,
@@ -74,13 +75,12 @@ async def test_i1_an_event_reaches_a_reader_only_after_the_store_has_it(world: W
     hold = Hold(when=appends("deltas"))
     faults(owner).on("append", hold)
     run = await start(owner)
-    seen: list[dict[str, Any]] = []
+    seen: list[str] = []
 
     async def follow() -> None:
-        async for item in owner.tail(ANN, run.id):
-            entry = item.entry  # type: ignore[union-attr]
+        async for entry in entries_of(owner.tail(ANN, run.id)):
             assert await other.store.head("default", run.id) >= entry.last_seq
-            seen.extend(event.type for event in entry.events)  # type: ignore[arg-type]
+            seen.extend(event.type for event in entry.events)
 
     reading = asyncio.create_task(follow())
     await hold.reached.wait()
@@ -166,28 +166,6 @@ async def test_i3_a_tool_that_outlives_the_end_writes_nothing(
     assert [t for t in types(events) if t in ENDS] == ["run_cancelled"]
 
 
-async def test_i3_a_cancel_at_any_moment_makes_one_end(world: World, provider: ScriptedProvider):
-    script = [Answer("a", "b", calls=[Call("note", {})]), Answer("c", "d")]
-    provider.add(*script)
-    engine = await world.add_process(tools=[note])
-    moments = len(await read(engine, (await start(engine)).id))
-    for moment in range(1, moments + 1):
-        provider._answers[:] = script
-        run = await start(engine)
-        async for item in engine.tail(ANN, run.id):
-            if item.entry.last_seq >= moment:  # type: ignore[union-attr]
-                break
-        try:
-            await engine.commands.cancel(ANN, run.id)
-        except AgioError as error:
-            assert error.code == "invalid_transition"
-        events = await read(engine, run.id)
-        check_sequence(events)
-        assert [t for t in types(events) if t in ENDS] == types(events)[-1:]
-        ended = await settled(engine, run.id, RunStatus.CANCELLED, RunStatus.COMPLETED)
-        assert types(events)[-1] == f"run_{ended.status}"
-
-
 # -- I4
 
 
@@ -215,25 +193,6 @@ async def test_i4_a_zombie_changes_nothing(world: World, provider: ScriptedProvi
     assert [m.content for m in messages] == ["hello", "the heir speaks"]
 
 
-async def test_i4_a_zombies_approval_and_status_are_refused_too(world: World, provider: ScriptedProvider):
-    provider.add(Answer(calls=[Call("pay", {}, id="old")]), Answer("no need to pay ", gate := Gate()))
-    zombie = await world.add_process(tools=[pay], settings=replace(FAST, lease_s=600))
-    hold = Hold(when=appends("approval_required"))
-    faults(zombie).on("append", hold)
-    run = await start(zombie)
-    await hold.reached.wait()
-    heir = await world.add_process(tools=[pay])
-    await heir.store.retire(zombie.worker.id)
-    await gate.reached.wait()
-    hold.release()
-    await become(lambda: zombie.worker.run_count == 0)
-    assert (await heir.store.list_approvals("default", run_id=run.id)).items == []
-    record = await heir.store.get_run("default", run.id)
-    assert (record.status, record.owner) == (RunStatus.RUNNING, heir.worker.id)
-    gate.open()
-    assert types(await read(heir, run.id))[-1] == "run_completed"
-
-
 # -- I5
 
 
@@ -247,13 +206,13 @@ async def _check_whole(engine: Engine, run_id: str) -> None:
     made = {one.id: one for one in (await engine.store.list_checkpoints("default", run_id)).items}
     told: list[str] = []
     for entry in entries:
-        for event in entry.events:
-            if event.type == "message_completed":
-                assert event.message_id in there
-            elif event.type in ("tool_call_completed", "tool_call_failed"):
-                assert event.tool_call_id in answered
-            elif event.type == "checkpoint_created":
-                told.append(event.checkpoint_id)
+        for event in wire_events(entry):
+            if event["type"] == "message_completed":
+                assert event["message_id"] in there
+            elif event["type"] in ("tool_call_completed", "tool_call_failed"):
+                assert event["tool_call_id"] in answered
+            elif event["type"] == "checkpoint_created":
+                told.append(event["checkpoint_id"])
                 assert entry.checkpoint is not None
     assert told == list(made)
     for checkpoint in made.values():
@@ -263,7 +222,7 @@ async def _check_whole(engine: Engine, run_id: str) -> None:
 
 @pytest.mark.parametrize("applied", [False, True], ids=["lost", "applied"])
 async def test_i5_a_crash_at_any_append_leaves_whole_steps(world: World, provider: ScriptedProvider, applied: bool):
-    script = [Answer("a", calls=[Call("note", {"text": "1"})]), Answer(calls=[Call("note", {"text": "2"})]), "done"]
+    script = [Answer("a", calls=[Call("note", {"text": "1"})]), Answer(calls=[Call("note", {})]), Answer("done")]
     observer = await world.add_process(worker=False)
     for moment in range(9):
         provider._answers[:] = []
@@ -367,8 +326,7 @@ async def test_i6_an_answered_command_survives_the_death_of_every_process(
     await settled(fresh, run_id, status)
     events = await replay(fresh, run_id)
     check_sequence(events)
-    (told,) = [e for e in events if e["type"] == event and e.get("by") != "ann"]
-    assert told["by"] == "bob"
+    assert [e["by"] for e in events if e["type"] == event][-1:] == ["bob"]
     if event == "approval_resolved":
         check_request(provider.requests[-1].messages)
 
@@ -446,29 +404,23 @@ async def test_i8_steps_and_forks_cost_the_same_at_any_length(world: World, prov
         Answer(calls=[Call("note", {"text": "x" * 40})]) if len(request.messages) < 2 * steps else Answer("done")
     )
     engine = await world.add_process(tools=[note], agents=[agent(tools=("note",), max_steps=steps + 5)])
-    written: list[int] = []
     by_step: dict[int, int] = {}
 
     async def measure(call: Any, batch: Any) -> Any:
         for item in batch:
             size = len(str(dump_entry(item.entry)))
             size += len(dump_record(await engine.store.get_run("default", item.entry.run_id))) if item.update else 0
-            steps_of = [e.step for e in item.entry.events if hasattr(e, "step")]
-            by_step[steps_of[0] if steps_of else 0] = by_step.get(steps_of[0] if steps_of else 0, 0) + size
-            written.append(size)
+            step = next((event.step for event in item.entry.events if hasattr(event, "step")), 0)
+            by_step[step] = by_step.get(step, 0) + size
         return await call(batch)
 
     faults(engine).on("append", measure)
-    began = time.monotonic()
     run = await start(engine)
-    async with asyncio.timeout(60):
-        await read(engine, run.id, after=1_000_000 if False else 0)
-    print("300 steps took", time.monotonic() - began)
+    await settled(engine, run.id, RunStatus.COMPLETED)
     early = sum(by_step[n] for n in range(8, 13)) / 5
     late = sum(by_step[n] for n in range(steps - 10, steps - 5)) / 5
     assert late <= 1.2 * early, (early, late)
-    faults(engine).on("append", None)
-    await _fork_is_cheap(engine, run.id)
+    await _fork_is_cheap(await world.add_process(worker=False), run.id)
 
 
 async def _fork_is_cheap(engine: Engine, run_id: str) -> None:
@@ -491,7 +443,6 @@ async def _fork_is_cheap(engine: Engine, run_id: str) -> None:
     for checkpoint in (checkpoints[5], checkpoints[-2]):
         wish = ForkRequest(checkpoint_id=checkpoint.id, kind="fork", start=False, modifications={"system_prompt": "x"})
         await engine.continuing.branch_off(ANN, wish)
-    faults(engine).on("read_messages", None)
     assert max(reads) <= 5
     assert max(bytes_written) <= 4096
     assert bytes_written[1] <= 1.05 * bytes_written[0]
@@ -586,30 +537,6 @@ async def test_i10_every_use_case_refuses_what_is_foreign(world: World, provider
     assert await dump(engine, run.id) == before
 
 
-async def test_i10_groups_may_use_the_same_names(world: World, provider: ScriptedProvider):
-    provider.add("to ann", "to eve", "to ann again")
-    engine = await world.add_process()
-    mine = await start(engine, "I am Ann", session_id="s")
-    await read(engine, mine.id)
-    theirs = await start(engine, "I am Eve", session_id="s", caller=EVE)
-    await read(engine, theirs.id, caller=EVE)
-    again = await start(engine, "still Ann", session_id="s")
-    await read(engine, again.id)
-    assert [m.content for m in provider.requests[1].messages] == ["I am Eve"]
-    assert [m.content for m in provider.requests[2].messages] == ["I am Ann", "to ann", "still Ann"]
-    seen = [item async for item in _some(engine, EVE, 1)]
-    assert {item.entry.group_id for item in seen} == {"other"}
-    assert len((await engine.sessions.tree(EVE, "s")).checkpoints) == 2
-
-
-async def _some(engine: Engine, caller: Any, entries: int) -> Any:
-    async for item in engine.tail_many(caller, Selection(everything=True)):
-        yield item
-        entries -= 1
-        if not entries:
-            return
-
-
 # -- I11
 
 
@@ -617,7 +544,7 @@ async def test_i11_a_reader_that_never_reads_costs_a_bounded_place(world: World,
     provider.add(long_answer(3000))
     engine = await world.add_process(settings=replace(FAST, queue_entries=4))
     run = await start(engine)
-    stuck = engine.tail(ANN, run.id)
+    stuck = entries_of(engine.tail(ANN, run.id))
     first = await anext(stuck)
     places = next(iter(engine.worker.hub._by_run.values()))
     other = asyncio.create_task(read(engine, run.id))
@@ -628,10 +555,10 @@ async def test_i11_a_reader_that_never_reads_costs_a_bounded_place(world: World,
     events = await other
     check_sequence(events)
     assert text_of(events) == "word " * 3000
-    late = [first, *[item async for item in stuck]]  # and what it missed it finds in the store
-    spans = [(item.entry.first_seq, item.entry.last_seq) for item in late]  # type: ignore[union-attr]
+    late = [first, *[entry async for entry in stuck]]  # and what it missed it finds in the store
+    spans = [(entry.first_seq, entry.last_seq) for entry in late]
     assert spans[0][0] == 1
-    assert all(left[1] + 1 == right[0] for left, right in zip(spans, spans[1:], strict=False))
+    assert all(left[1] + 1 == right[0] for left, right in pairwise(spans))
     assert spans[-1][1] == events[-1]["seq"]
 
 
@@ -675,31 +602,6 @@ async def test_i12_cancelled_calls_are_closed(world: World, provider: ScriptedPr
     assert messages[3].error == "tool_cancelled"
 
 
-async def test_i12_a_failed_run_leaves_a_usable_branch(world: World, provider: ScriptedProvider):
-    provider.add(Answer(calls=[Call("pay", {})]), "next")
-    engine = await world.add_process(tools=[pay])
-    run = await start(engine, session_id="s")
-    await settled(engine, run.id, RunStatus.WAITING)
-    faults(engine).on("list_approvals", _broken)
-    await _decide_quietly(engine, run.id)
-    events = await read(engine, run.id)
-    assert events[-1]["error"]["code"] == "internal_error"
-    faults(engine).on("list_approvals", None)
-    turn = await start(engine, "go on", session_id="s")
-    await read(engine, turn.id)
-    check_request(provider.requests[-1].messages)
-
-
-async def _broken(call: Any, *args: Any, **options: Any) -> Any:
-    raise RuntimeError("the test broke this")
-
-
-async def _decide_quietly(engine: Engine, run_id: str) -> None:
-    run = await engine.store.get_run("default", run_id)
-    await engine.commands.decide(ANN, Verdict(approval_id=run.pending_approvals[0], decision="approve"))
-
-
 def test_every_invariant_has_a_test():
     names = [name for name in globals() if name.startswith("test_i")]
     assert {name.split("_")[1] for name in names} == {f"i{number}" for number in range(1, 13)}
-    assert Away is not None

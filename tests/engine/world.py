@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,11 +11,13 @@ from typing import Any, cast
 from agio.api.sse import wire_events
 from agio.domain.agents import Agent
 from agio.domain.errors import StoreUnavailable
+from agio.domain.journal import Entry
 from agio.domain.messages import Message
 from agio.domain.runs import Run
 from agio.domain.status import RunStatus
 from agio.engine.caller import Caller
 from agio.engine.engine import Engine
+from agio.engine.hub import Published
 from agio.engine.settings import EngineSettings
 from agio.engine.starting import StartRequest
 from agio.engine.tail import Draining
@@ -241,6 +243,15 @@ async def read(
             if until is not None and any(event["type"] == until for event in fresh):
                 break
     return found
+
+
+async def entries_of(items: AsyncGenerator[Published | Draining, None]) -> AsyncGenerator[Entry, None]:
+    """Yield what a tail yields, until it ends."""
+    async with aclosing(items):
+        async for item in items:
+            if isinstance(item, Draining):
+                return
+            yield item.entry
 
 
 async def settled(engine: Engine, run_id: str, *statuses: RunStatus) -> Run:

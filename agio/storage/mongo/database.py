@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -151,8 +152,11 @@ class Database:
         in_url = {name.lower() for name, _ in parse_qsl(self._url.partition("?")[2])}
         defaults = {name: value for name, value in CLIENT_DEFAULTS.items() if name.lower() not in in_url}
         try:
-            return AsyncMongoClient(self._url, tz_aware=True, **{**defaults, **options})
-        except (PyMongoError, ValueError) as error:
+            with warnings.catch_warnings():
+                # PyMongo only warns of an option that it does not know or understand.
+                warnings.simplefilter("error", UserWarning)
+                return AsyncMongoClient(self._url, tz_aware=True, **{**defaults, **options})
+        except (PyMongoError, ValueError, UserWarning) as error:
             raise unusable_url(error, self._url) from None
 
     async def _say_hello(self, client: Client) -> Document:

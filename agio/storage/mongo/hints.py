@@ -41,12 +41,17 @@ _LONGEST_PAUSE_S = 2.0
 class HintMethods(Part):
     """Implements the hints of `Leases`."""
 
+    _told = False
+
     async def hints(self, interest: Interest) -> AsyncGenerator[frozenset[str] | None, None]:
         if not self._database.has_change_streams:
-            log.warning("no hints from other processes: this MongoDB is standalone, so they are found by polling")
+            if not self._told:
+                self._told = True
+                log.warning("this MongoDB is standalone and gives no hints; other processes are polled")
             return
         listener = _Listener(self._database, interest)
         task = asyncio.create_task(listener.run())
+        task.add_done_callback(lambda _: listener.some.set())
         try:
             while not task.done():
                 await listener.some.wait()
@@ -74,6 +79,7 @@ class _Listener:
         self.some = asyncio.Event()
         """There are hints, or there will be no more."""
         self.stopped = False
+        self._pause_s = _FIRST_PAUSE_S
 
     def take(self) -> list[frozenset[str] | None]:
         """Return what was collected since the last call."""
@@ -84,20 +90,17 @@ class _Listener:
 
     async def run(self) -> None:
         """Listen until the store is closed."""
-        pause_s = _FIRST_PAUSE_S
         watched, client = self._database.watcher()
         try:
             while self._wanted():
                 try:
                     await self._watch(watched)
-                    pause_s = _FIRST_PAUSE_S
                 except MONGO_ERRORS as error:
-                    if pause_s == _FIRST_PAUSE_S:
+                    if self._pause_s == _FIRST_PAUSE_S:
                         log.warning("change stream lost", extra={"error": type(error).__name__})
-                    await asyncio.sleep(pause_s)
-                    pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+                    await asyncio.sleep(self._pause_s)
+                    self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
         finally:
-            self.some.set()
             if client is not None:
                 await client.close()
 
@@ -109,6 +112,7 @@ class _Listener:
         with_journals = self._interest.reads_remote
         pipeline = _pipeline(self._database.writer, with_journals=with_journals)
         async with await watched.watch(pipeline, max_await_time_ms=AWAIT_MS) as stream:
+            self._pause_s = _FIRST_PAUSE_S
             self._any = True
             self.some.set()
             pump = asyncio.create_task(self._pump(stream))

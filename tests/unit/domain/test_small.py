@@ -69,7 +69,11 @@ class TestIds:
 
 class TestMessages:
     def test_text_of_parts_is_joined(self):
-        parts = [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {}}, {"type": "text", "text": "b"}]
+        parts: list[dict[str, Any]] = [
+            {"type": "text", "text": "a"},
+            {"type": "image_url", "image_url": {}},
+            {"type": "text", "text": "b"},
+        ]
         assert (text_of("plain"), text_of(parts), text_of([])) == ("plain", "a\nb", "")
 
     @pytest.mark.parametrize(

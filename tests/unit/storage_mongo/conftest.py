@@ -10,6 +10,7 @@ from pymongo.database import Database as SyncDatabase
 
 from agio.storage.mongo import MongoStore
 from agio.storage.port import StoreSettings
+from tests.support.mongod import Mongod, find_mongod, running
 
 OpenStore: TypeAlias = Callable[..., Awaitable[MongoStore]]
 Fail: TypeAlias = Callable[..., AbstractContextManager[None]]
@@ -65,3 +66,13 @@ def fail(raw: SyncDatabase[dict[str, Any]]) -> Fail:
             raw.client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
 
     return failing
+
+
+@pytest.fixture
+def mongo_own_server() -> Iterator[Mongod]:
+    """A server of the test's own, to kill."""
+    binary = find_mongod()
+    if binary is None:
+        pytest.skip("no mongod")
+    with running(Mongod(binary)) as server:
+        yield server
