@@ -149,6 +149,8 @@ class Run:
     last_seq: int = 1
     """Sequence number of the last event at the last projection; the journal may be ahead."""
     parent: Parent | None = None
+    modifications: dict[str, Any] = field(default_factory=dict)
+    """What the present attempt changed, where it is not the first; the first one's are in the spec."""
     preview: str = ""
     """First characters of the input."""
     detached: bool = True

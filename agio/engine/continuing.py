@@ -9,7 +9,7 @@ from agio.domain import control
 from agio.domain.agents import AgentSnapshot
 from agio.domain.branches import Branch
 from agio.domain.checkpoints import Checkpoint
-from agio.domain.errors import AlreadyExists, NotFound
+from agio.domain.errors import AlreadyExists, InvalidTransition, NotFound
 from agio.domain.fork import ForkPlan, plan_fork
 from agio.domain.ids import new_id
 from agio.domain.messages import Message
@@ -174,7 +174,14 @@ class Continuing:
         branch = _branch(caller, origin, origin.run.session_id, now, kind="restore")
         await self._store.put_snapshot(caller.group_id, origin.plan.snapshot)
         made = await self._attempt(
-            caller, origin.run, branch, now, plan=origin.plan, checkpoint=origin.checkpoint, start=request.start
+            caller,
+            origin.run,
+            branch,
+            now,
+            plan=origin.plan,
+            checkpoint=origin.checkpoint,
+            start=request.start,
+            modifications=request.modifications,
         )
         await self._stand_on(caller, made.session_id, branch.id, now)
         return made
@@ -229,6 +236,7 @@ class Continuing:
         plan: ForkPlan | None,
         checkpoint: Checkpoint | None,
         start: bool,
+        modifications: Mapping[str, Any] | None = None,
     ) -> Run:
         await self._store.insert(BRANCHES, branch)
         base_step = plan.base_step if plan else (checkpoint.step if checkpoint else run.base_step)
@@ -250,9 +258,20 @@ class Continuing:
             order = fresh.order
             if order is not None and plan is not None:
                 order = replace(order, words=words, tool_results=plan.tool_results)
-            return replace(fresh, order=order, agent_digest=digest)
+            return replace(
+                fresh,
+                order=order,
+                agent_digest=digest,
+                model=plan.snapshot.model if plan else fresh.model,
+                modifications=dict(modifications) if modifications else fresh.modifications,
+                metadata=fresh.metadata | (plan.metadata if plan else {}),
+            )
 
-        made = await self._store.update_run(caller.group_id, run.id, change)
+        try:
+            made = await self._store.update_run(caller.group_id, run.id, change)
+        except InvalidTransition:
+            await self._store.delete(BRANCHES, caller.group_id, branch.id)  # another attempt was first
+            raise
         self._notify(made)
         return made
 

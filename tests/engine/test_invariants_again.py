@@ -8,6 +8,7 @@ from agio.domain.errors import InvalidTransition
 from agio.domain.status import RunStatus
 from agio.engine.tail import Selection
 from agio.testing.provider import Answer, Call, Gate, ScriptedProvider
+from agio.tools.base import Tool
 from agio.tools.decorator import tool
 from tests.engine.world import (
     ANN,
@@ -102,10 +103,7 @@ async def test_i12_a_failed_run_leaves_a_usable_branch(world: World, provider: S
     def broken(arguments: dict[str, Any]) -> bool:
         raise RuntimeError("the test broke this")
 
-    @tool(requires_approval=broken)
-    async def odd() -> str:
-        """Cannot say whether it needs an approval."""
-        return "never"
+    odd = Tool(name="odd", description="", parameters={}, call=note.call, requires_approval=broken)
 
     provider.add(Answer(calls=[Call("odd", {}), Call("note", {})]), "next")
     engine = await world.add_process(tools=[note, odd])

@@ -76,21 +76,20 @@ class Hold:
         self.reached = asyncio.Event()
         self._after = after
         self._when = when
+        self._used = False
         self._go = asyncio.Event()
 
     def release(self) -> None:
         self._go.set()
 
     async def __call__(self, call: Hook, *args: Any, **options: Any) -> Any:
-        if self.reached.is_set() or not self._when(*args):
+        if self._used or not self._when(*args):
             return await call(*args, **options)
+        self._used = True
+        answer = await call(*args, **options) if self._after else None
         self.reached.set()
-        if not self._after:
-            await self._go.wait()
-            return await call(*args, **options)
-        answer = await call(*args, **options)
         await self._go.wait()
-        return answer
+        return answer if self._after else await call(*args, **options)
 
 
 class Away:

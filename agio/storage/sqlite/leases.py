@@ -10,7 +10,10 @@ from agio.storage.port import Interest, WorkerLimits
 from agio.storage.sqlite.connection import Connection
 from agio.storage.sqlite.part import Part
 from agio.storage.sqlite.queue import find_next_ready
-from agio.storage.sqlite.rows import NOW_US, Stored, load_run, promote_waiting, write_run
+from agio.storage.sqlite.rows import Stored, load_run, promote_waiting, write_run
+
+NOW_US = "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
+"""The database's clock, in Unix microseconds."""
 
 FORGOTTEN_US = 24 * 3600 * 1_000_000
 """Microseconds without a beat after which a dead worker's row goes."""

@@ -5,6 +5,7 @@ that becomes free is given to the run that waits longest for it, and approvals o
 cancelled.
 """
 
+import time
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -16,32 +17,29 @@ from agio.storage.codec import dump_record, load_record, to_micros
 from agio.storage.sqlite.approvals import cancel_pending
 from agio.storage.sqlite.connection import Connection
 
-NOW_US = "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
-"""The database's clock, in Unix microseconds."""
-
 SEPARATOR = "\x1f"
 """Between the texts of a `search` column, so that nothing is found across two of them."""
 
-_INSERT = f"""
+_INSERT = """
 INSERT INTO runs (
     id, group_id, session_id, branch_id, agent_id, parent_run_id, status, owner, holds, queue, queued_us,
     waits_us, has_command, control_seq, control_ack, created_us, search, doc
 ) VALUES (
-    :id, :group_id, :session_id, :branch_id, :agent_id, :parent_run_id, :status, :owner, :holds, :queue, {NOW_US},
-    CASE WHEN :waits THEN {NOW_US} END, :has_command, :control_seq, :control_ack, :created_us, :search, :doc
+    :id, :group_id, :session_id, :branch_id, :agent_id, :parent_run_id, :status, :owner, :holds, :queue, :now_us,
+    CASE WHEN :waits THEN :now_us END, :has_command, :control_seq, :control_ack, :created_us, :search, :doc
 )
-"""  # noqa: S608 - the expression is the constant above
+"""
 
-_UPDATE = f"""
+_UPDATE = """
 UPDATE runs SET
     session_id = :session_id, branch_id = :branch_id, agent_id = :agent_id, parent_run_id = :parent_run_id,
     status = :status, owner = :owner, holds = :holds, queue = :queue,
-    queued_us = CASE WHEN queue IS :queue THEN queued_us ELSE {NOW_US} END,
-    waits_us = CASE WHEN :waits THEN coalesce(waits_us, {NOW_US}) END,
+    queued_us = CASE WHEN queue IS :queue THEN queued_us ELSE :now_us END,
+    waits_us = CASE WHEN :waits THEN coalesce(waits_us, :now_us) END,
     has_command = :has_command, control_seq = :control_seq, control_ack = :control_ack,
     created_us = :created_us, search = :search, doc = :doc
 WHERE no = :no
-"""  # noqa: S608 - the expression is the constant above
+"""
 
 _UPDATE_DOC = "UPDATE runs SET control_seq = :control_seq, control_ack = :control_ack, doc = :doc WHERE no = :no"
 """For the many changes that leave the run in its place: SQLite then touches one index in place of ten."""
@@ -76,6 +74,7 @@ def find_holder(connection: Connection, group_id: str, branch_id: str) -> str | 
 def insert_run(connection: Connection, run: Run) -> int:
     """Write a new run and return its number."""
     values = {"id": run.id, "group_id": run.group_id, "doc": dump_record(run), **_marks(run), **_place(run)}
+    values["now_us"] = _now_us()
     no = connection.execute(_INSERT, values).lastrowid
     assert no is not None
     _insert_tags(connection, no, run)
@@ -97,7 +96,7 @@ def write_run(connection: Connection, stored: Stored, after: Run) -> Run:
     moved = place != _place(before)
     if moved:
         _refuse_second_holder(connection, after)
-        connection.execute(_UPDATE, {**values, **place})
+        connection.execute(_UPDATE, {**values, **place, "now_us": _now_us()})
     else:
         connection.execute(_UPDATE_DOC, values)
     if after.tags != before.tags:
@@ -142,6 +141,11 @@ def _insert_tags(connection: Connection, no: int, run: Run) -> None:
 
 def _waits(run: Run) -> bool:
     return run.status is RunStatus.QUEUED and not run.holds_branch
+
+
+def _now_us() -> int:
+    """Return Unix microseconds by the machine's clock: the database's too, but SQLite tells milliseconds only."""
+    return time.time_ns() // 1000
 
 
 def _marks(run: Run) -> dict[str, Any]:

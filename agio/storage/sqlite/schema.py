@@ -27,7 +27,7 @@ CREATE TABLE runs (
     owner TEXT,
     holds TEXT, -- the branch, while it holds it
     queue TEXT, -- 'ready' while a worker may claim it
-    queued_us INTEGER NOT NULL, -- since when that is so (or not), by the database's clock
+    queued_us INTEGER NOT NULL, -- since when that is so, or is not
     waits_us INTEGER, -- since when it waits for its branch; NULL: it does not
     has_command INTEGER NOT NULL,
     control_seq INTEGER NOT NULL,

@@ -318,7 +318,7 @@ def view_run(detail: RunDetail) -> RunView:
         "last_seq": detail.last_seq,
         "input": detail.spec.input,
         "response": detail.response,
-        "modifications": detail.spec.modifications,
+        "modifications": detail.run.modifications or detail.spec.modifications,
         "queue_position": detail.queue_position,
         "detached": detail.run.detached,
     }
