@@ -11,6 +11,7 @@ from pymongo.errors import (
     DocumentTooLarge,
     OperationFailure,
     PyMongoError,
+    ServerSelectionTimeoutError,
     WriteConcernError,
 )
 
@@ -64,7 +65,7 @@ def outside_name(error: Exception, secrets: Iterable[str]) -> AgioError:
         return LimitExceeded(f"MongoDB cannot store a record this large: {text}")
     if isinstance(error, BSONError):
         return Invalid(f"MongoDB cannot store this value: {text}")
-    if isinstance(error, PyMongoError) and error.timeout:
+    if isinstance(error, PyMongoError) and error.timeout and not isinstance(error, ServerSelectionTimeoutError):
         return StoreUnavailable(f"MongoDB did not answer in time: {text}")
     if isinstance(error, ConnectionFailure):
         return StoreUnavailable(f"MongoDB cannot be reached: {text}")
@@ -75,7 +76,7 @@ def outside_name(error: Exception, secrets: Iterable[str]) -> AgioError:
 
 def _text(error: Exception) -> str:
     if not isinstance(error, BulkWriteError):
-        return str(error)
+        return str(error).partition(", full error:")[0]
     # Its own text quotes the documents.
     items = [*error.details.get("writeErrors", ()), *error.details.get("writeConcernErrors", ())]
     return "; ".join(str(item.get("errmsg")) for item in items)

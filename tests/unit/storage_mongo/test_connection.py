@@ -1,7 +1,9 @@
 """Reaching a server, or saying clearly why not, without the password."""
 
 import asyncio
+import gc
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,6 +24,17 @@ PASSWORD = "s3cret/pa:ss@word"
 QUOTED = "s3cret%2Fpa%3Ass%40word"
 
 
+# PyMongo leaves the socket of a monitor behind that is stopped while it connects.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    """Let such sockets be found here and not by a later test."""
+    yield
+    gc.collect()
+
+
 def store_at(url: str, **options: Any) -> MongoStore:
     return MongoStore(StoreSettings(url=url, options=options))
 
@@ -33,7 +46,7 @@ def test_store_is_a_store() -> None:
 
 async def test_nobody_answers() -> None:
     began = time.monotonic()
-    with pytest.raises(StoreUnavailable, match="cannot be reached|did not answer"):
+    with pytest.raises(StoreUnavailable, match="cannot be reached"):
         await store_at(f"mongodb://{NOBODY}").open()
     assert time.monotonic() - began < 8
 
