@@ -2,14 +2,34 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Depends, Header, Request
 from fastapi.responses import Response
 
 from agio.domain.ids import new_id
 from agio.domain.requests import KeyedRequest
 from agio.engine.caller import Caller
 from agio.engine.engine import Engine
+from agio.engine.keyed import MAX_KEY_CHARS
+
+
+def _key(
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            min_length=1,
+            max_length=MAX_KEY_CHARS,
+            pattern=r"^[ -~]+$",
+            description="The same request under the same key creates once; kept for a day.",
+        ),
+    ] = None,
+) -> None:
+    """Check and describe the header; `reserve` reads it."""
+
+
+KEYED = Depends(_key)
+"""Of every route that creates something."""
 
 
 async def reserve(

@@ -1,5 +1,6 @@
 """Problem bodies (RFC 9457) that readers of FastAPI's and Kasal's errors understand too."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Mount
 
 from agio.domain import errors as err
 
@@ -43,6 +45,7 @@ TITLES = {
 CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 422: "validation_error"}
 CURSOR_FIELDS = ("Last-Event-ID", "after")
 """A made-up place in a stream is a bad request, not an invalid body."""
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 RETRY_AFTER_S = 2
 
 
@@ -92,7 +95,21 @@ def problem(
         "retryable": retryable,
     }
     body |= {key: value for key, value in extra.items() if value is not None}
-    return JSONResponse(body, status, headers=headers, media_type="application/problem+json")
+    return JSONResponse(_sayable(body), status, headers=headers, media_type="application/problem+json")
+
+
+def _sayable(value: Any) -> Any:
+    """Return the value without what JSON and UTF-8 cannot say: a refused value may hold it."""
+    match value:
+        case str():
+            return value if value.isascii() else value.encode(errors="replace").decode()
+        case float():
+            return value if math.isfinite(value) else str(value)
+        case dict():
+            return {_sayable(name): _sayable(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_sayable(item) for item in value]
+    return value
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -144,11 +161,28 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def on_http_error(request: Request, error: HTTPException) -> JSONResponse:
         code = CODES.get(error.status_code, "error")
-        return problem(request, error.status_code, code, str(error.detail), headers=error.headers)
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(allowed_methods(app, request))
+        return problem(request, error.status_code, code, str(error.detail), headers=headers)
 
     @app.exception_handler(Exception)
     async def on_bug(request: Request, error: Exception) -> JSONResponse:
-        return problem(request, 500, "internal_error", "something went wrong inside Agio; its log says what")
+        # Starlette calls this outside of all middleware, so the header is not added there.
+        request_id = getattr(request.state, "request_id", None)
+        headers = {"X-Request-ID": request_id} if request_id else None
+        detail = "something went wrong inside Agio; its log says what"
+        return problem(request, 500, "internal_error", detail, headers=headers)
+
+
+def allowed_methods(app: FastAPI, request: Request) -> list[str]:
+    """Return every method that some route has for the request's path: a route names only its own."""
+    found = []
+    for method in METHODS:
+        scope = {**request.scope, "method": method, "root_path": request.scope.get("app_root_path", "")}
+        if any(route.matches(scope)[0] is Match.FULL for route in app.routes if not isinstance(route, Mount)):
+            found.append(method)
+    return found or ["GET", "HEAD"]  # files
 
 
 def _finding(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -243,13 +243,15 @@ async def _call_all(drive: Drive, planned: list[_Planned]) -> None:
 
 async def _call(drive: Drive, one: _Planned) -> None:
     run, call = drive.state.run, one.call
+    # Another attempt's call of the same id is another call.
+    scope = run.id if run.attempt == 1 else f"{run.id}:{run.attempt}"
     context = ToolContext(
         run_id=run.id,
         group_id=run.group_id,
         session_id=run.session_id,
         step=drive.state.step,
         tool_call_id=call.id,
-        idempotency_key=f"{run.id}:{call.id}",
+        idempotency_key=f"{scope}:{call.id}",
         is_cancelled=lambda: drive.token.urgent is not None,
     )
     began = time.monotonic()

@@ -160,9 +160,7 @@ def _put_input(drive: Drive) -> None:
     """Put the user's message on the branch, with the checkpoint that a fork may start from."""
     state = drive.state
     content = state.spec.input
-    order = drive.token.run.order
-    restored = order is not None and order.kind == "restore" and order.from_checkpoint_id is not None
-    if content is not None and not restored:
+    if content is not None and not state.is_restored:
         drive.say(Message(id=new_id(), role="user", content=content))
     drive.say_words()
     state.needs_input = False

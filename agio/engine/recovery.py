@@ -21,6 +21,7 @@ async def load_state(store: RunStore, run: Run) -> RunState:
     spec = await store.get_spec(run.group_id, run.id)
     snapshot = await store.get_snapshot(run.group_id, run.agent_digest)
     last = await store.last_checkpoint(run.group_id, run.id)
+    restored_from = await _restored_from(store, run)
     own = last if last is not None and last.attempt == run.attempt else None
     entries = await _entries_after(store, run, last.seq if last else 0)
     messages = await store.read_messages(run.group_id, run.branch_id)
@@ -37,8 +38,9 @@ async def load_state(store: RunStore, run: Run) -> RunState:
         planned_step=own.step if own else 0,
         metrics=_metrics(run, last),
         checkpoint=own,
-        parent_checkpoint_id=own.id if own else _origin(run),
+        parent_checkpoint_id=own.id if own else restored_from or (run.parent.checkpoint_id if run.parent else None),
         needs_input=own is None,
+        is_restored=restored_from is not None,
         tool_results=dict(spec.tool_results),
         approvals=approvals,
     )
@@ -66,10 +68,11 @@ async def load_approvals(store: RunStore, run: Run) -> dict[str, Approval]:
             return found
 
 
-def _origin(run: Run) -> str | None:
-    if run.order is not None and run.order.kind == "restore":
-        return run.order.from_checkpoint_id
-    return run.parent.checkpoint_id if run.parent else None
+async def _restored_from(store: RunStore, run: Run) -> str | None:
+    """Return the checkpoint that this attempt began at; None where it begins with the question."""
+    if run.attempt == 1:
+        return None
+    return (await store.lineage(run.group_id, run.branch_id))[0].from_checkpoint_id
 
 
 async def _entries_after(store: RunStore, run: Run, seq: int) -> list[Entry]:

@@ -54,6 +54,8 @@ class RunState:
     end_error: dict[str, object] | None = None
     needs_input: bool = True
     """The user's message is not on the branch yet."""
+    is_restored: bool = False
+    """This attempt began at a checkpoint, so the question is on the branch."""
     tool_results: dict[str, Content] = field(default_factory=dict)
     """Answers that a person or a fork gave in place of calling the tool."""
     retry_tools: frozenset[str] = frozenset()

@@ -114,6 +114,7 @@ async def tail_many(
     """Yield the entries of several runs as they come, each run's in order; never ends by itself."""
     group = caller.group_id if selection.is_open else None
     cursors = dict(selection.cursors)
+    outside: set[str] = set()
     with hub.subscribe(selection.run_ids, group) as subscription:
         for run_id in selection.run_ids:
             await store.get_run(caller.group_id, run_id)
@@ -122,7 +123,7 @@ async def tail_many(
             await _join(store, caller, selection, cursors)
             async for published in _catch_up(store, hub, caller, cursors):
                 yield published
-            async for item in _live_many(subscription, selection, cursors):
+            async for item in _live_many(store, caller, subscription, selection, cursors, outside):
                 yield item
                 if isinstance(item, Draining):
                     return
@@ -153,8 +154,14 @@ async def _catch_up(store: Store, hub: Hub, caller: Caller, cursors: dict[str, i
 
 
 async def _live_many(
-    subscription: Subscription, selection: Selection, cursors: dict[str, int]
+    store: Store,
+    caller: Caller,
+    subscription: Subscription,
+    selection: Selection,
+    cursors: dict[str, int],
+    outside: set[str],
 ) -> AsyncGenerator[Published | Draining, None]:
+    """Yield what is published, until the store must be asked; note in `outside` the runs of other sessions."""
     while True:
         if subscription.is_closing:
             yield Draining()
@@ -164,10 +171,23 @@ async def _live_many(
             return
         for published in batch:
             entry = published.entry
+            if entry.run_id in outside and entry.first_seq > 1:
+                continue
             cursor = cursors.get(entry.run_id)
-            if cursor is None or entry.first_seq > cursor + 1:
-                if selection.is_open or cursor is not None:
-                    return
+            if cursor is None and not await _is_inside(store, caller, selection, entry.run_id):
+                outside.add(entry.run_id)
+            elif cursor is None or entry.first_seq > cursor + 1:
+                return
             elif entry.last_seq > cursor:
                 cursors[entry.run_id] = entry.last_seq
                 yield published
+
+
+async def _is_inside(store: Store, caller: Caller, selection: Selection, run_id: str) -> bool:
+    """Say whether a run that is not followed yet shall be; the session of a run never changes."""
+    if selection.everything or selection.session_id is None:
+        return selection.everything
+    try:
+        return (await store.get_run(caller.group_id, run_id)).session_id == selection.session_id
+    except NotFound:
+        return False

@@ -219,11 +219,14 @@ def record_answer(drive: Drive, answer: Answer, *, keep_calls: bool = True) -> M
 
 
 def _name_calls(drive: Drive, answer: Answer) -> tuple[ToolCall, ...]:
-    """Give calls ids that are unique in the conversation: some models leave them out or repeat them."""
+    """Give calls ids that are unique in the run and its conversation: some models leave them out or repeat them.
+
+    An approval of another attempt's call must not count for this one.
+    """
     taken = drive.state.call_ids
     named = []
     for _, call in sorted(answer.calls.items()):
-        if not call.id or call.id in taken:
+        if not call.id or call.id in taken or call.id in drive.state.approvals:
             call = replace(call, id=f"call_{new_id()}")
         taken.add(call.id)
         named.append(call)

@@ -4,7 +4,6 @@ import asyncio
 import json
 import shutil
 import subprocess
-from pathlib import Path
 
 import httpx
 import pytest
@@ -16,6 +15,33 @@ from tests.support.server import ROOT
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 SILENT_S = 8
+FRONTEND = ROOT / "frontend"
+NODE = shutil.which("node")
+
+#: A43 and A44, as documented, with the class of the UI under the name that the example uses.
+TYPESCRIPT = """
+import { runnerImport } from "vite";
+const { module } = await runnerImport("./src/core/event-source.ts");
+const EventSource = module.AgioEventSource;
+const [base, agentId] = process.argv.slice(1);
+
+const eventSource = new EventSource(`${base}/chat`, {
+  method: 'POST',
+  headers: { 'Content-Type': 'application/json' },
+  body: JSON.stringify({ agent_id: agentId, message: 'Hello!', stream: true }),
+});
+
+eventSource.addEventListener('content_delta', (event) => {
+  const data = JSON.parse(event.data);
+  console.log(data.content);
+});
+
+eventSource.addEventListener('run_completed', (event) => {
+  const data = JSON.parse(event.data);
+  console.log('Completed:', data.metrics.total_tokens);
+  eventSource.close();
+});
+"""
 ODD = "one\u2028two\u0085three\u2029 four\r\nfive ünï"
 
 
@@ -86,3 +112,13 @@ async def test_python_examples_read_texts_with_odd_line_breaks(client: Client):
     assert _said(await asyncio.to_thread(_stream, base, agent)) == ODD
     assert _said(await asyncio.to_thread(_stream_with_requests, base, agent)) == ODD
     assert await asyncio.to_thread(_ask, base, agent) == ODD
+
+
+@pytest.mark.skipif(NODE is None or not (FRONTEND / "node_modules" / "vite").is_dir(), reason="needs npm ci in frontend")
+async def test_the_typescript_example_reads_a_chat(client: Client):
+    agent = await client.agent(model=model(text="from the browser"))
+    command = [str(NODE), "--input-type=module", "--eval", TYPESCRIPT, f"{client.cluster.url}/api", agent]
+    done = await asyncio.to_thread(
+        subprocess.run, command, cwd=FRONTEND, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.splitlines() == ["from ", "the ", "browser", "Completed: 13"], done.stderr

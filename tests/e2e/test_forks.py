@@ -114,11 +114,11 @@ async def test_a_restore_with_another_query_drops_what_followed_and_the_session_
 ):
     session, asked = new_id("session"), model(text="answer")
     agent = await client.agent(model=asked)
+    runs = {}
     for question in ("one", "two", "three"):
-        run = await client.start(agent, question, session_id=session)
-        await client.ended(run)
-        second = run if question == "two" else locals().get("second", "")
-    place = await _checkpoint(client, second, "final")
+        runs[question] = await client.start(agent, question, session_id=session)
+        await client.ended(runs[question])
+    place = await _checkpoint(client, runs["two"], "final")
     body = {"modifications": {"modified_query": "two, but better"}}
     restored = await client.call("POST", f"/checkpoints/{place}/restore", body, expect=201)
     await client.ended(restored["run_id"])

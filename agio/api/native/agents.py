@@ -10,7 +10,7 @@ from agio.api.context import CallerDep, EngineDep
 from agio.api.native.meta import get_default_agent, is_demo
 from agio.api.native.schemas.agents import AgentBody, AgentChanges, AgentVersionView, AgentView
 from agio.api.native.schemas.common import Limit, ListOf, Offset, listed
-from agio.api.once import once, reserve
+from agio.api.once import KEYED, once, reserve
 from agio.api.problems import documented
 from agio.domain.agents import Agent
 from agio.domain.errors import AlreadyExists, Invalid
@@ -48,6 +48,7 @@ async def list_agents(
     status_code=201,
     response_model=AgentView,
     responses=documented(409),
+    dependencies=[KEYED],
 )
 async def create_agent(body: AgentBody, request: Request, engine: EngineDep, caller: CallerDep) -> Response:
     """Without an id, one is made from the name; without provider or model, the default agent's are taken."""

@@ -1,7 +1,8 @@
 """Chat: a message in, a run's events or its answer out."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
@@ -10,10 +11,10 @@ from fastapi.responses import JSONResponse, Response
 from agio.api.context import CallerDep, EngineDep
 from agio.api.native.attach import attach, stream_example
 from agio.api.native.schemas.runs import ChatAnswer, ChatBody, MetricsView
-from agio.api.once import reserve
+from agio.api.once import KEYED, reserve
 from agio.api.problems import documented, problem
 from agio.api.sse import IdStyle, parse_last_event_id
-from agio.domain.errors import AlreadyExists, NotFound
+from agio.domain.errors import AlreadyExists, Invalid, NotFound
 from agio.domain.events import RESTING_EVENTS
 from agio.domain.ids import new_id
 from agio.domain.runs import Run
@@ -44,6 +45,7 @@ STREAMED: dict[int | str, dict[str, Any]] = {
     summary="Send a message to an agent",
     responses=STREAMED | documented(404, 409, 500, 502, 504),
     response_model=None,
+    dependencies=[KEYED],
 )
 async def chat(
     body: ChatBody,
@@ -58,26 +60,33 @@ async def chat(
     """
     note, repeated = await reserve(request, engine, caller, wanted_id=body.run_id)
     run_id = note.resource_id if note else body.run_id or new_id()
-    run = await start_once(engine, caller, body, run_id, repeated=repeated)
+    run = await start_once(engine, caller, body, run_id, since=note.created_at if note else None, repeated=repeated)
     if not body.stream:
         return await answer_when_done(request, engine, caller, run)
     cursor = parse_last_event_id(last_event_id) if repeated else None
     return await attach(engine, caller, run, after=cursor[1] if cursor else 0, style="seq")
 
 
-async def start_once(engine: Engine, caller: Caller, body: ChatBody, run_id: str, *, repeated: bool) -> Run:
-    """Start the run, unless an earlier request under the same key did."""
-    if repeated:
-        try:
-            return await engine.store.get_run(caller.group_id, run_id)
-        except NotFound:
-            pass  # the first request died before it was accepted
+async def start_once(
+    engine: Engine, caller: Caller, body: ChatBody, run_id: str, *, since: datetime | None, repeated: bool
+) -> Run:
+    """Start the run, unless another request under the same key, noted at `since`, did."""
+
+    async def there() -> Run | None:
+        with suppress(NotFound):
+            run = await engine.store.get_run(caller.group_id, run_id)
+            if body.run_id is None or (since is not None and run.created_at >= since):
+                return run
+        return None
+
+    if repeated and (run := await there()) is not None:  # else the first request died before it was accepted
+        return run
     try:
         return await engine.starting.start(caller, body.to_request(run_id))
     except AlreadyExists:
-        if not repeated:
+        if (run := await there()) is None:
             raise
-        return await engine.store.get_run(caller.group_id, run_id)
+        return run
 
 
 @router.get(
@@ -99,19 +108,23 @@ async def chat_by_query(
     """Start a run and stream it; a reconnect with `Last-Event-ID` re-attaches and starts nothing."""
     cursor = parse_last_event_id(last_event_id)
     style: IdStyle = "run/seq"
-    if cursor is not None and (cursor[0] or run_id) is not None:
-        run = await _get(engine, caller, cursor[0] or run_id or "")
+    if cursor is not None:
+        run = await _get_followed(engine, caller, cursor[0] or run_id, last_event_id)
         return await attach(engine, caller, run, after=cursor[1], style=style)
     body = ChatBody(agent_id=agent_id, message=message, session_id=session_id, run_id=run_id)
     run = await engine.starting.start(caller, body.to_request(run_id or new_id()))
     return await attach(engine, caller, run, after=0, style=style)
 
 
-async def _get(engine: Engine, caller: Caller, run_id: str) -> Run:
+async def _get_followed(engine: Engine, caller: Caller, run_id: str | None, last_event_id: str | None) -> Run:
+    """Return the run that a reconnect was following. A browser that is refused with 400 stops reconnecting."""
+    text = f"{(last_event_id or '')[:80]!r} is not an event id of this stream"
+    if run_id is None:
+        raise Invalid(f"{text}: it has the form <run>/<seq>", field="Last-Event-ID")
     try:
         return await engine.store.get_run(caller.group_id, run_id)
     except NotFound:
-        raise NotFound(f"there is no run {run_id!r}") from None
+        raise Invalid(f"{text}: there is no such run", field="Last-Event-ID") from None
 
 
 async def answer_when_done(request: Request, engine: Engine, caller: Caller, run: Run) -> Response:

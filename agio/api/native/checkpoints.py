@@ -32,7 +32,7 @@ from agio.api.native.schemas.checkpoints import (
     view_plan,
 )
 from agio.api.native.schemas.common import Limit, ListOf, Offset, listed
-from agio.api.once import once, reserve
+from agio.api.once import KEYED, once, reserve
 from agio.api.problems import documented
 from agio.api.sse import parse_last_event_id
 from agio.domain.checkpoints import Checkpoint
@@ -91,6 +91,7 @@ async def list_checkpoints(
     status_code=201,
     response_model=CheckpointRow,
     responses=MARKED | documented(404, 409),
+    dependencies=[KEYED],
 )
 @router.post(
     "/runs/{run_id}/checkpoints",
@@ -99,6 +100,7 @@ async def list_checkpoints(
     status_code=201,
     response_model=CheckpointRow,
     responses=MARKED | documented(404, 409),
+    dependencies=[KEYED],
 )
 async def mark_checkpoint(
     run_id: RunPath, request: Request, engine: EngineDep, caller: CallerDep, body: MarkBody | None = None
@@ -194,6 +196,7 @@ async def plan_fork(
     status_code=201,
     response_model=ForkAnswer,
     responses=CONTINUED | documented(404, 409),
+    dependencies=[KEYED],
 )
 async def restore_checkpoint(
     checkpoint_id: CheckpointPath,
@@ -217,6 +220,7 @@ async def restore_checkpoint(
     status_code=201,
     response_model=ForkAnswer | ForkList,
     responses=CONTINUED | documented(404, 409),
+    dependencies=[KEYED],
 )
 async def fork_checkpoint(
     checkpoint_id: CheckpointPath,

@@ -23,7 +23,7 @@ from agio.api.native.schemas.runs import (
     view_run,
 )
 from agio.api.native.schemas.traces import EventList, MessageView, Span, StepView, view_message, view_span, view_step
-from agio.api.once import once, reserve
+from agio.api.once import KEYED, once, reserve
 from agio.api.problems import documented
 from agio.api.sse import parse_last_event_id, wire_events
 from agio.domain.errors import Invalid
@@ -92,12 +92,13 @@ async def list_runs(
     status_code=202,
     response_model=RunView,
     responses=documented(404, 409),
+    dependencies=[KEYED],
 )
 async def start_run(body: ChatBody, request: Request, engine: EngineDep, caller: CallerDep) -> Response:
     """The body is that of `POST /chat`; `stream` does not matter."""
     note, repeated = await reserve(request, engine, caller, wanted_id=body.run_id)
     run_id = note.resource_id if note else body.run_id or new_id()
-    run = await start_once(engine, caller, body, run_id, repeated=repeated)
+    run = await start_once(engine, caller, body, run_id, since=note.created_at if note else None, repeated=repeated)
     view = view_run(await engine.reading.detail(caller, run.id))
     return JSONResponse(view.model_dump(mode="json"), 202, {"Location": f"/api/runs/{run.id}"})
 
@@ -260,6 +261,7 @@ async def cancel_run(run_id: RunPath, engine: EngineDep, caller: CallerDep, body
     status_code=202,
     response_model=RunView,
     responses=documented(404, 409),
+    dependencies=[KEYED],
 )
 async def retry_run(run_id: RunPath, request: Request, engine: EngineDep, caller: CallerDep) -> Response:
     """A new attempt of the same run, from its last checkpoint."""

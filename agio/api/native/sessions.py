@@ -18,7 +18,7 @@ from agio.api.native.schemas.sessions import (
     view_tree,
 )
 from agio.api.native.schemas.traces import MessageView, view_message
-from agio.api.once import once, reserve
+from agio.api.once import KEYED, once, reserve
 from agio.api.problems import documented
 from agio.domain.errors import AlreadyExists
 from agio.domain.sessions import Session
@@ -56,6 +56,7 @@ async def list_sessions(
     status_code=201,
     response_model=SessionView,
     responses=documented(404, 409),
+    dependencies=[KEYED],
 )
 async def create_session(body: SessionBody, request: Request, engine: EngineDep, caller: CallerDep) -> Response:
     """Not needed before a message: chat makes the session that it names, or one of its own."""

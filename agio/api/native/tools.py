@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, Response
 from agio.api.context import CallerDep, EngineDep
 from agio.api.native.schemas.common import Limit, ListOf, Offset, listed
 from agio.api.native.schemas.tools import ToolBody, ToolChanges, ToolView, TrialBody, TrialView
-from agio.api.once import once
+from agio.api.once import KEYED, once
 from agio.api.problems import documented
 from agio.domain.errors import AlreadyExists
 from agio.domain.tools import StoredTool
@@ -48,6 +48,7 @@ def _mentions(entry: ToolEntry, text: str | None) -> bool:
     status_code=201,
     response_model=ToolView,
     responses=documented(409),
+    dependencies=[KEYED],
 )
 async def create_tool(body: ToolBody, request: Request, engine: EngineDep, caller: CallerDep) -> Response:
     """Works at once, for every agent that names it."""

@@ -1,5 +1,6 @@
 """What went wrong in MongoDB: which errors leave the outcome open, and what they are called outside."""
 
+import re
 from collections.abc import Iterable
 from urllib.parse import unquote_plus
 
@@ -83,9 +84,11 @@ def _text(error: Exception) -> str:
 
 
 def secrets_of(url: str) -> tuple[str, ...]:
-    """Return the password in a URL, as it stands there and decoded; nothing when there is none."""
-    user_info, at, _ = url.partition("://")[2].rpartition("@")
-    password = user_info.partition(":")[2]
-    if not at or not password:
-        return ()
-    return tuple({password, unquote_plus(password)})
+    """Return the password in a URL, as it stands there and decoded; nothing when there is none.
+
+    Where it is not percent-encoded it is not clear where it ends, so there may be more than one candidate.
+    """
+    rest = url.partition("://")[2]
+    user_infos = (rest.rpartition("@")[0], re.split("[/?]", rest)[0].rpartition("@")[0])
+    passwords = {user_info.partition(":")[2] for user_info in user_infos} - {""}
+    return tuple(sorted(passwords | {unquote_plus(password) for password in passwords}, key=len, reverse=True))

@@ -71,7 +71,9 @@ class LeaseMethods(JournalMethods, RemovalMethods):
                     full.add(line)
                     continue
             claimed = claim(state.run, worker_id, at=datetime.now(UTC))
-            assert claimed is not None, "it was found by what its record says"
+            if claimed is None:  # the fields that it was found by are of another version: write them anew
+                await self._runs.swap(state, state.run)
+                continue
             try:
                 owned = await self._runs.swap(state, claimed, slot=slot)
             except DuplicateKeyError:  # another process took the slot

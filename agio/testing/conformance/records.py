@@ -268,6 +268,11 @@ async def eventually(holds: Callable[[], Awaitable[bool]], what: str, *, within_
         await asyncio.sleep(0.01)
 
 
+async def tick() -> None:
+    """Let every database's clock move on: what comes next is later, even in milliseconds."""
+    await asyncio.sleep(0.002)
+
+
 async def holder(store: Store, run: Run) -> str | None:
     """Return the id of the run that holds this one's branch."""
     holders = [other.id for other in await on_branch(store, run) if other.holds_branch]

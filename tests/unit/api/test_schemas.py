@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from agio.api.native.schemas.agents import MAX_DEPTH, AgentBody, AgentChanges, check_json
+from agio.api.native.schemas.agents import AgentBody, AgentChanges
+from agio.api.native.schemas.common import MAX_DEPTH, check_json
 from agio.api.native.schemas.compare import view_comparison
 from agio.api.native.schemas.sessions import SessionChanges
 from agio.api.native.schemas.tools import ToolChanges

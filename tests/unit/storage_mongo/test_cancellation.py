@@ -82,7 +82,7 @@ async def test_run_that_a_cancelled_claim_took_is_listed(store: MongoStore) -> N
     task.cancel()
     await asyncio.wait([task])
     await store._database.commits.drain()
-    assert await store.owned("worker-1") == [run.id]
+    assert [one.id for one in await store.owned("worker-1")] == [run.id]
 
 
 def _connections(raw: Raw) -> int:

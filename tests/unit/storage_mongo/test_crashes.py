@@ -6,9 +6,10 @@ import pytest
 from pymongo.database import Database as SyncDatabase
 
 from agio.domain.errors import AlreadyExists, NotFound, StoreUnavailable
+from agio.domain.runs import RunFilter
 from agio.domain.status import RunStatus
 from agio.storage.mongo import MongoStore, removal
-from agio.storage.port import BRANCHES, SESSIONS, RunFilter, WorkerLimits
+from agio.storage.port import BRANCHES, SESSIONS, WorkerLimits
 from agio.testing.conformance.records import (
     Owner,
     holder,

@@ -8,15 +8,16 @@ from pymongo.database import Database as SyncDatabase
 
 from agio.domain import control
 from agio.domain.ids import new_id
-from agio.domain.runs import PauseRequest
+from agio.domain.runs import PauseRequest, RunFilter
 from agio.domain.status import RunStatus
 from agio.storage.mongo import MongoStore
-from agio.storage.port import BRANCHES, KINDS, SESSIONS, RunFilter, WorkerLimits
+from agio.storage.port import BRANCHES, KINDS, SESSIONS, WorkerLimits
 from agio.testing.conformance.records import (
     Owner,
     instant,
     make_branch,
     make_creation,
+    make_message,
     make_session,
     start,
     take,
@@ -56,7 +57,7 @@ class TestLargeRecords:
     async def test_many_large_entries_are_appended_in_one_call(self, store: MongoStore) -> None:
         owners = [await start(store, GROUP, at_s=i) for i in range(4)]
         said = ["x" * 5_000_000 + str(i) for i in range(4)]
-        batch = [owner.write(messages=(_message(text),)) for owner, text in zip(owners, said, strict=True)]
+        batch = [owner.write(messages=(make_message(text),)) for owner, text in zip(owners, said, strict=True)]
         await store.append(batch)
         for owner, text in zip(owners, said, strict=True):
             (message,) = await store.read_messages(GROUP, owner.run.branch_id)
@@ -184,9 +185,3 @@ def test_no_kind_takes_the_name_of_another_collection() -> None:
 def _stages(plan: dict[str, Any]) -> list[str]:
     inner = [plan[name] for name in ("inputStage",) if name in plan] + plan.get("inputStages", [])
     return [plan["stage"], *(stage for one in inner for stage in _stages(one))]
-
-
-def _message(text: str) -> Any:
-    from agio.testing.conformance.records import make_message  # noqa: PLC0415
-
-    return make_message(text)

@@ -1,6 +1,7 @@
 """Answers that are lost and writes that are not acknowledged end in the same state as if nothing had happened."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -217,7 +218,5 @@ class TestTakenByOthers:
 
 async def _mark(store: MongoStore, owner: Owner, *labels: str) -> None:
     for label in labels:
-        mark = Mark(by="ann", label=label)
-        await store.update_run(
-            owner.run.group_id, owner.run.id, lambda r, mark=mark: control.request_mark(r, mark, at=instant(1))
-        )
+        change = partial(control.request_mark, mark=Mark(by="ann", label=label), at=instant(1))
+        await store.update_run(owner.run.group_id, owner.run.id, change)

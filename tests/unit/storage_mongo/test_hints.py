@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -11,7 +11,7 @@ from pymongo.database import Database as SyncDatabase
 
 from agio.storage.mongo import MongoStore, hints
 from agio.storage.port import Interest, StoreSettings
-from agio.testing.conformance.records import Owner, make_creation, start, take
+from agio.testing.conformance.records import Owner, eventually, make_creation, start, take
 from tests.unit.storage_mongo.conftest import Fail
 
 pytestmark = pytest.mark.mongo
@@ -104,8 +104,8 @@ async def test_killed_stream_comes_back_and_says_that_anything_may_have_happened
 ) -> None:
     async with listening(store, Interest(owns_runs=True)) as ear:
         for _ in range(3):
-            await _until(lambda: asyncio.to_thread(_kill_streams, raw))
-        await _until(lambda: _is_told(ear, other))
+            await eventually(lambda: asyncio.to_thread(_kill_streams, raw), "a stream to kill", within_s=BOUND_S)
+        await eventually(lambda: _is_told(ear, other), "a hint of a later run", within_s=BOUND_S)
 
 
 @pytest.mark.faults
@@ -127,7 +127,8 @@ async def test_many_changes_come_together_for_a_slow_listener(store: MongoStore,
         count = 0
         async with asyncio.timeout(BOUND_S):
             while len(seen) < len(runs):
-                seen |= await anext(stream) or set()
+                hint = await anext(stream)
+                seen |= hint or set()
                 count += 1
         assert count < len(runs)
 
@@ -160,7 +161,7 @@ async def test_standalone_server_gives_none_and_it_is_said_once(
 def _kill_streams(raw: SyncDatabase[dict[str, Any]]) -> bool:
     """Kill the cursors of change streams; False when none was found waiting."""
     wanted = {"cursor.tailable": True, "appName": "agio", "ns": {"$regex": f"^{raw.name}\\."}}
-    pipeline = [{"$currentOp": {"allUsers": True, "idleCursors": True}}, {"$match": wanted}]
+    pipeline: list[dict[str, Any]] = [{"$currentOp": {"allUsers": True, "idleCursors": True}}, {"$match": wanted}]
     cursors = [each["cursor"]["cursorId"] for each in raw.client.admin.aggregate(pipeline)]
     if cursors:
         raw.command({"killCursors": "$cmd.aggregate", "cursors": cursors})
@@ -176,9 +177,3 @@ async def _is_told(ear: Ear, other: MongoStore) -> bool:
     except TimeoutError:
         return False
     return True
-
-
-async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(BOUND_S):
-        while not await holds():
-            await asyncio.sleep(0.02)

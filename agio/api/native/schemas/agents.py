@@ -1,41 +1,12 @@
 """Agents on the wire."""
 
-import math
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-from agio.api.native.schemas.common import MAX_MESSAGE_CHARS, Body, Instant, View
+from agio.api.native.schemas.common import MAX_MESSAGE_CHARS, Body, Instant, JsonObject, View
 from agio.domain.agents import Agent
-
-MAX_DEPTH = 64
-"""How deep values of free form may be nested."""
-
-
-def check_json(value: Any, depth: int = 0) -> Any:
-    """Refuse what no JSON document can hold, so that it fails here and not in a store or an answer."""
-    if depth > MAX_DEPTH:
-        raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
-    match value:
-        case str():
-            if any("\ud800" <= character <= "\udfff" for character in value):
-                raise ValueError("text holds half of a surrogate pair")
-        case float():
-            if not math.isfinite(value):
-                raise ValueError("NaN and Infinity are no JSON numbers")
-        case list():
-            for item in value:
-                check_json(item, depth + 1)
-        case dict():
-            for name, item in value.items():
-                check_json(name)
-                check_json(item, depth + 1)
-    return value
-
-
-JsonObject = Annotated[dict[str, Any], AfterValidator(check_json)]
-"""An object of free form."""
 
 AgentId = Annotated[
     str,
@@ -61,8 +32,6 @@ _EXAMPLE: dict[str, Any] = {
 
 class AgentFields(Body):
     """Everything of an agent that can be chosen, but for its id."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     name: Name
     description: ShortText = ""

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StrictBool
+from pydantic import ConfigDict, Field
 
 from agio.api.native.schemas.common import Body, Instant, View
 from agio.api.native.schemas.runs import MetricsView, Modifications, RunId
@@ -132,7 +132,7 @@ def view_snapshot(snapshot: AgentSnapshot) -> SnapshotView:
 class MarkBody(Body):
     """What to write on the present state."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"description": "before the search"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"description": "before the search"}]})
 
     description: Label | None = None
     label: Label | None = Field(default=None, description="Another name of `description`.")
@@ -150,7 +150,7 @@ class PendingMark(View):
 class AnnotationBody(Body):
     """The only thing of a checkpoint that can change; what is left out stays as it is."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"label": "good one", "tags": ["keep"]}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"label": "good one", "tags": ["keep"]}]})
 
     label: Label | None = None
     tags: list[MarkTag] = Field(default_factory=list, max_length=50)
@@ -201,16 +201,15 @@ class RestoreBody(Body):
     """How to go on from a checkpoint."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [{"create_new_run": True, "modifications": {"modified_query": "What is 6 times 8?"}}]
         },
     )
 
-    create_new_run: StrictBool = Field(default=True, description="False: rewind the same run, which must have ended.")
+    create_new_run: bool = Field(default=True, description="False: rewind the same run, which must have ended.")
     modifications: Modifications | None = None
-    start: StrictBool = Field(default=True, description="False: the run rests until it is resumed.")
-    stream: StrictBool = Field(default=False, description="Answer with the run's events.")
+    start: bool = Field(default=True, description="False: the run rests until it is resumed.")
+    stream: bool = Field(default=False, description="Answer with the run's events.")
     run_id: RunId | None = Field(default=None, description="The new run's; chosen by the client.")
 
     def to_request(self, checkpoint_id: str) -> ForkRequest:
@@ -228,7 +227,6 @@ class ForkBody(Body):
     """How to go on from a checkpoint on a branch of its own."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={"examples": [{"modifications": {"system_prompt": "Answer in French."}}]},
     )
 
@@ -240,8 +238,8 @@ class ForkBody(Body):
         max_length=5,
         description="Several forks at once, each with its own modifications over the common ones.",
     )
-    start: StrictBool = Field(default=True, description="False: the run rests until it is resumed.")
-    stream: StrictBool = Field(default=False, description="Answer with the run's events; not with `variants`.")
+    start: bool = Field(default=True, description="False: the run rests until it is resumed.")
+    stream: bool = Field(default=False, description="Answer with the run's events; not with `variants`.")
     run_id: RunId | None = Field(default=None, description="The new run's; not with `variants`.")
 
     def to_request(self, checkpoint_id: str) -> ForkRequest:

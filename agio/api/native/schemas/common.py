@@ -1,10 +1,11 @@
 """Shapes that several resources share."""
 
+import math
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 
 from agio.api.sse import instant
 
@@ -23,10 +24,52 @@ Offset = Annotated[int, Query(ge=0, le=2**31, description="How many rows to pass
 MAX_MESSAGE_CHARS = 1_000_000
 
 
-class Body(BaseModel):
-    """A request body: unknown members are refused."""
+MAX_DEPTH = 64
+"""How deep values of free form may be nested."""
 
-    model_config = ConfigDict(extra="forbid")
+
+def check_json(value: Any, depth: int = 0) -> Any:
+    """Refuse what no JSON document can hold, so that it fails here and not in a store or an answer."""
+    if depth > MAX_DEPTH:
+        raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
+    match value:
+        case str():
+            _check_text(value)
+        case float():
+            if not math.isfinite(value):
+                raise ValueError("NaN, Infinity and numbers beyond 1.8e308 are no JSON numbers")
+        case list():
+            for item in value:
+                check_json(item, depth + 1)
+        case dict():
+            for name, item in value.items():
+                _check_text(name)
+                check_json(item, depth + 1)
+    return value
+
+
+def _check_text(text: str) -> None:
+    if text.isascii():
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("text holds half of a surrogate pair") from None
+
+
+JsonObject = Annotated[dict[str, Any], AfterValidator(check_json)]
+"""An object of free form."""
+
+
+class Body(BaseModel):
+    """A request body: unknown members and what JSON or UTF-8 cannot say are refused, nothing is converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sayable(cls, given: Any) -> Any:
+        return check_json(given)
 
 
 class View(BaseModel):

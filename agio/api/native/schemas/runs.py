@@ -1,10 +1,11 @@
 """Runs, chat turns and commands on the wire."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
-from agio.api.native.schemas.common import MAX_MESSAGE_CHARS, Body, Instant, View
+from agio.api.native.schemas.common import MAX_MESSAGE_CHARS, Body, Instant, JsonObject, View
 from agio.domain.approvals import Approval
 from agio.domain.errors import LimitExceeded
 from agio.domain.messages import Content, text_of
@@ -25,27 +26,29 @@ RunId = Annotated[
 ]
 
 
+_BLANK = re.compile(r"[^\S\x1c-\x1f]*")
+"""Text that the pattern `\\S` finds nothing in; Python alone takes U+001C to U+001F for white space."""
+
+
 def check_content(content: Any) -> Any:
     """Refuse an empty message and one that is too large."""
     if isinstance(content, str) or (isinstance(content, list) and all(isinstance(p, dict) for p in content)):
         text = text_of(content)
         if len(text) > MAX_MESSAGE_CHARS:
             raise LimitExceeded(f"the message has {len(text)} characters; {MAX_MESSAGE_CHARS} are the limit")
-        if isinstance(content, str) and not text.strip():
+        if isinstance(content, str) and _BLANK.fullmatch(text):
             raise ValueError("the message is empty")
         if isinstance(content, list) and not content:
             raise ValueError("the message has no parts")
     return content
 
 
+Parts = Annotated[list[JsonObject], Field(min_length=1)]
+_Words = Annotated[str, Field(min_length=1, max_length=MAX_MESSAGE_CHARS, pattern=r"\S")]
 MessageContent = Annotated[
-    str | list[dict[str, Any]],
-    BeforeValidator(check_content, json_schema_input_type=str | list[dict[str, Any]]),
-    Field(
-        min_length=1,
-        description="Text, or content parts in the chat-completions form.",
-        examples=["What is 6 times 7?"],
-    ),
+    str | list[JsonObject],
+    BeforeValidator(check_content, json_schema_input_type=_Words | Parts),
+    Field(description="Text, or content parts in the chat-completions form.", examples=["What is 6 times 7?"]),
 ]
 
 
@@ -70,7 +73,7 @@ class MessageEditBody(Body):
     index: int | None = None
     message_id: str | None = None
     role: Literal["system", "user", "assistant", "tool"] | None = None
-    content: str | list[dict[str, Any]]
+    content: str | list[JsonObject]
 
     @field_validator("content")
     @classmethod
@@ -83,9 +86,9 @@ class MessageEditBody(Body):
 class Modifications(Body):
     """What the new run does otherwise. Every key that is given is applied, and shown in its view."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"system_prompt": "Answer in French."}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"system_prompt": "Answer in French."}]})
 
-    modified_query: Text | list[dict[str, Any]] | None = Field(
+    modified_query: Text | Parts | None = Field(
         default=None, description="Replaces the last user message; what followed it is dropped."
     )
     modified_messages: list[MessageEditBody] | None = None
@@ -97,7 +100,7 @@ class Modifications(Body):
     tools: list[str] | None = Field(default=None, max_length=128)
     max_steps: int | None = Field(default=None, ge=1, le=100_000)
     tool_results: dict[str, str] | None = Field(default=None, description="Results by tool call id.")
-    metadata: dict[str, Any] | None = None
+    metadata: JsonObject | None = None
 
     def to_domain(self) -> dict[str, Any]:
         """Return what was given, and nothing else."""
@@ -108,7 +111,6 @@ class ChatBody(Body):
     """A message for an agent."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={"examples": [{"agent_id": "assistant", "message": "What is 6 times 7?", "stream": True}]},
     )
 
@@ -125,9 +127,9 @@ class ChatBody(Body):
     run_id: RunId | None = None
     max_steps: int | None = Field(default=None, ge=1, le=100_000)
     force_final_answer: bool = True
-    on_busy: OnBusy = OnBusy.QUEUE
+    on_busy: Annotated[OnBusy, Field(strict=False)] = OnBusy.QUEUE
     modifications: Modifications | None = None
-    metadata: dict[str, Any] = Field(default_factory=dict)
+    metadata: JsonObject = Field(default_factory=dict)
     tags: list[str] = Field(default_factory=list, max_length=50)
     budget: BudgetBody | None = None
     detached: bool = Field(default=True, description="False: cancel the run when its last reader here leaves.")
@@ -358,7 +360,7 @@ class DecisionBody(Body):
 
     decision: Literal["approve", "reject"]
     note: str | None = Field(default=None, max_length=10_000)
-    arguments: dict[str, Any] | None = Field(default=None, description="Replace the tool call's arguments.")
+    arguments: JsonObject | None = Field(default=None, description="Replace the tool call's arguments.")
 
 
 class ApprovalDecisionBody(DecisionBody):
@@ -405,7 +407,7 @@ class RunSelection(Body):
     """Which runs a bulk command is for; several members narrow it."""
 
     run_ids: list[str] | None = Field(default=None, max_length=1000)
-    status: list[RunStatus] | None = None
+    status: list[Annotated[RunStatus, Field(strict=False)]] | None = None
     agent_id: str | None = None
     session_id: str | None = None
     tag: str | None = None

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from agio.api.native.schemas.agents import JsonObject, leave_defaults_out
+from agio.api.native.schemas.agents import leave_defaults_out
 from agio.api.native.schemas.checkpoints import CheckpointRow, view_checkpoint_row
-from agio.api.native.schemas.common import Body, Instant, View
+from agio.api.native.schemas.common import Body, Instant, JsonObject, View
 from agio.api.native.schemas.runs import RunRow, view_row
 from agio.domain.sessions import Session
 from agio.engine.sessions import BranchHead, SessionTree
@@ -22,9 +22,7 @@ UserId = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$
 class SessionBody(Body):
     """A new session."""
 
-    model_config = ConfigDict(
-        extra="forbid", strict=True, json_schema_extra={"examples": [{"title": "Figures for June"}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"title": "Figures for June"}]})
 
     id: SessionId | None = None
     user_id: UserId | None = None
@@ -51,7 +49,7 @@ class SessionBody(Body):
 class SessionChanges(Body):
     """What shall become different; what is left out stays as it is."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=leave_defaults_out)
+    model_config = ConfigDict(json_schema_extra=leave_defaults_out)
 
     user_id: UserId | None = None
     agent_id: str | None = Field(default=None, min_length=1, max_length=64)

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
-from agio.api.native.schemas.agents import JsonObject, ShortText, ToolName, leave_defaults_out
-from agio.api.native.schemas.common import Body, Instant, View
+from agio.api.native.schemas.agents import ShortText, ToolName, leave_defaults_out
+from agio.api.native.schemas.common import Body, Instant, JsonObject, View
 from agio.engine.tools import HTTP_CONFIGURATION
 
 _EXAMPLE: dict[str, Any] = {
@@ -29,7 +29,7 @@ _PARAMETERS = "JSON Schema of the arguments object; empty: every placeholder is 
 class ToolBody(Body):
     """A new tool that makes an HTTP request."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [_EXAMPLE]})
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     name: ToolName
     description: ShortText = Field(default="", description="What the model is told.")
@@ -43,7 +43,7 @@ class ToolBody(Body):
 class ToolChanges(Body):
     """What shall become different; of a tool made in Python, `enabled` and `requires_approval` only."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=leave_defaults_out)
+    model_config = ConfigDict(json_schema_extra=leave_defaults_out)
 
     name: ToolName = Field(default_factory=str)
     description: ShortText = ""
@@ -79,9 +79,7 @@ class ToolView(View):
 class TrialBody(Body):
     """Arguments to try a tool with."""
 
-    model_config = ConfigDict(
-        extra="forbid", strict=True, json_schema_extra={"examples": [{"arguments": {"expression": "6*7"}}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"arguments": {"expression": "6*7"}}]})
 
     arguments: JsonObject = Field(default_factory=dict)
 

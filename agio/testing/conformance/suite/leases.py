@@ -10,7 +10,7 @@ from agio.domain.runs import Mark, Run
 from agio.domain.status import RunStatus
 from agio.storage.port import Store, WorkerLimits
 from agio.testing.conformance.backend import Backend
-from agio.testing.conformance.records import Owner, eventually, holder, instant, make_creation, start, take
+from agio.testing.conformance.records import Owner, eventually, holder, instant, make_creation, start, take, tick
 
 NO_LIMITS = WorkerLimits()
 LEASE_S = 10.0
@@ -122,13 +122,17 @@ class TestClaimReady:
 
 class TestFairness:
     async def test_run_that_is_ready_longest_comes_first(self, store: Store, group: str) -> None:
-        created = [await store.create_run(make_creation(group, at_s=i)) for i in range(6)]
+        created = []
+        for i in range(6):
+            created.append(await store.create_run(make_creation(group, at_s=i)))
+            await tick()
         assert await _drain(store, 6) == [run.id for run in created]
 
     async def test_resumed_run_lines_up_at_the_end(self, store: Store, group: str) -> None:
         owner = await start(store, group)
         await owner.rest()
         young = await store.create_run(make_creation(group, at_s=10))
+        await tick()
         await store.update_run(group, owner.run.id, lambda r: control.request_resume(r, by="ann", at=instant(20)))
         assert await _drain(store, 2) == [young.id, owner.run.id]
 
@@ -138,6 +142,7 @@ class TestFairness:
         owner = Owner(store, await take(store, first.run))
         waiter = await store.create_run(make_creation(group, after=first, at_s=1))
         young = await store.create_run(make_creation(group, at_s=2))
+        await tick()
         await owner.end()
 
         async def promoted() -> bool:

@@ -10,7 +10,7 @@ from agio.domain import control
 from agio.domain.runs import Run
 from agio.domain.status import RunStatus
 from agio.storage.port import RunCreation, Store, WorkerLimits
-from agio.testing.conformance.records import Owner, eventually, instant, make_creation, on_branch
+from agio.testing.conformance.records import Owner, eventually, instant, make_creation, on_branch, tick
 
 ACTIONS = st.lists(
     st.sampled_from(["create", "claim", "pause", "cancel", "resume", "end", "rest", "sweep"]), min_size=4, max_size=14
@@ -47,6 +47,7 @@ class TestBranchQueue:
         await _assert_agrees(store, oracle, first.run)
         note(f"actions: {actions}")
         for number, action in enumerate(actions, start=1):
+            await tick()
             await _act(store, first, action, number)
             await _assert_agrees(store, oracle, first.run)
         await _serve_all(store, oracle, first)

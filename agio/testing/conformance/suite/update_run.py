@@ -21,6 +21,7 @@ from agio.testing.conformance.records import (
     on_branch,
     start,
     take,
+    tick,
 )
 
 ENDINGS = sorted(TERMINAL)
@@ -217,7 +218,10 @@ async def _serve_next(store: Store, run: Run) -> str:
 async def _queue_up(store: Store, group: str, *, waiters: int) -> tuple[Owner, list[Run]]:
     first = make_creation(group)
     await store.create_run(first)
-    waiting = [await store.create_run(make_creation(group, after=first, at_s=1 + i)) for i in range(waiters)]
+    waiting = []
+    for i in range(waiters):
+        waiting.append(await store.create_run(make_creation(group, after=first, at_s=1 + i)))
+        await tick()
     return Owner(store, await take(store, first.run)), waiting
 
 
