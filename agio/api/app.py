@@ -93,6 +93,7 @@ def create_app(
     for router in ROUTERS:
         app.include_router(router, prefix="/api")
         app.include_router(router, prefix="/api/v1", include_in_schema=False)
+    app.include_router(meta.probes)
     describe(app)
     if settings.docs_enabled:
         docs.install(app)

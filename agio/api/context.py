@@ -15,6 +15,8 @@ class Runtime(Protocol):
     engine: Engine
     ready: bool
     """The store is open and the worker works."""
+    draining: bool
+    """The process was told to stop."""
 
     async def start(self) -> None:
         """Open the store and start the worker; in the background while the database is away."""

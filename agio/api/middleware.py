@@ -38,6 +38,34 @@ class _TooLarge(Exception):
     pass
 
 
+class _Exchange:
+    """One request and its answer, the bytes of the request counted."""
+
+    def __init__(self, receive: Receive, send: Send, max_bytes: int) -> None:
+        self._receive = receive
+        self._send = send
+        self._left = max_bytes
+        self.answered = False
+
+    @property
+    def too_large(self) -> bool:
+        return self._left < 0
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._left -= len(message.get("body", b""))
+            if self.too_large:
+                raise _TooLarge
+        return message
+
+    async def send(self, message: Message) -> None:
+        if self.too_large and not self.answered:
+            return  # FastAPI calls a body that it could not read a bad request; it is refused with 413 instead
+        self.answered = True
+        await self._send(message)
+
+
 class BodyLimit:
     """Refuses bodies above a limit with 413, declared or not."""
 
@@ -53,28 +81,13 @@ class BodyLimit:
         if declared.isdigit() and int(declared) > self._max_bytes:
             await self._refuse(scope, receive, send)
             return
-        seen = 0
-        started = False
-
-        async def receive_counted() -> Message:
-            nonlocal seen
-            message = await receive()
-            if message["type"] == "http.request":
-                seen += len(message.get("body", b""))
-                if seen > self._max_bytes:
-                    raise _TooLarge
-            return message
-
-        async def send_noted(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
+        exchange = _Exchange(receive, send, self._max_bytes)
         try:
-            await self._app(scope, receive_counted, send_noted)
+            await self._app(scope, exchange.receive, exchange.send)
         except _TooLarge:
-            if started:
+            if exchange.answered:
                 raise
+        if exchange.too_large and not exchange.answered:
             await self._refuse(scope, receive, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:

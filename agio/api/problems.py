@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
-from starlette.routing import Match, Mount
+from starlette.routing import Match, Mount, compile_path
 
 from agio.domain import errors as err
 
@@ -176,7 +176,15 @@ def install(app: FastAPI) -> None:
 
 
 def allowed_methods(app: FastAPI, request: Request) -> list[str]:
-    """Return every method that some route has for the request's path: a route names only its own."""
+    """Return every method of the request's path: a route names only its own.
+
+    The document says which these are. `/runs/cancel` is not `/runs/{run_id}`, so the plainest path counts.
+    """
+    path = request.url.path.replace("/api/v1/", "/api/", 1)
+    documented_paths: dict[str, dict[str, Any]] = app.openapi().get("paths", {})
+    for template in sorted(documented_paths, key=lambda template: template.count("{")):
+        if compile_path(template)[0].match(path):
+            return [method for method in METHODS if method.lower() in documented_paths[template]]
     found = []
     for method in METHODS:
         scope = {**request.scope, "method": method, "root_path": request.scope.get("app_root_path", "")}
@@ -190,6 +198,8 @@ def _finding(item: Mapping[str, Any]) -> dict[str, Any]:
     finding = {"type": item["type"], "loc": list(item["loc"]), "msg": item["msg"]}
     if item["type"] == "json_invalid":
         finding["msg"] = f"{item['msg']}: {item.get('ctx', {}).get('error', '')} at character {item['loc'][-1]}"
+    elif isinstance(item.get("input"), bytes):
+        finding["msg"] = "the body was not taken for JSON: send it with Content-Type: application/json"
     elif isinstance(item.get("input"), str | int | float | bool | None):
         finding["input"] = item.get("input")
     return finding

@@ -8,10 +8,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import anyio
 import msgspec
+from pydantic import WithJsonSchema
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from agio.domain.errors import Invalid
@@ -123,6 +124,22 @@ def _join(frames: Frames, entry: Entry, after: int, style: IdStyle) -> bytes:
     return b"".join(
         b"%b%b%d\n\n" % (head, prefix, seq) for seq, head in zip(frames.seqs, frames.heads, strict=True) if seq > after
     )
+
+
+EVENT_SCHEMA: dict[str, Any] = {
+    "description": "One event of the stream.",
+    "type": "object",
+    "properties": {
+        "event": {"type": "string", "description": "Its name, as in `data.type`."},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+        "id": {"type": "string", "description": "Give it as `Last-Event-ID` to read on behind it."},
+        "retry": {"type": "integer"},
+    },
+}
+LastEventIdText = Annotated[
+    str | None, WithJsonSchema({"type": "string", "pattern": r"^(([A-Za-z0-9_-]{1,64}/)?[0-9]{1,15})?$"})
+]
+"""The pattern is for readers: what does not fit is answered with 400, and an empty id is none."""
 
 
 def parse_last_event_id(text: str | None) -> tuple[str | None, int] | None:

@@ -87,6 +87,8 @@ class PlanUpdated:
     step: int
     plan: str
     revised: bool
+    usage: Usage | None = None
+    """Of the model call that made it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,10 +114,13 @@ class Commands:
         run = await get_run(self._store, caller, before.run_id)
         approval = await self._decide(caller, verdict, run)
         now = utc_now()
-        run = await self._change(
-            caller, approval.run_id, lambda record: control.note_decision(record, by=caller.name, at=now)
-        )
-        return approval, run
+
+        def change(record: Run) -> Run:
+            if record.status is RunStatus.WAITING and approval.id not in record.pending_approvals:
+                return record  # it waits for something else: this decision it knows
+            return control.note_decision(record, by=caller.name, at=now)
+
+        return approval, await self._change(caller, approval.run_id, change)
 
     async def _decide(self, caller: Caller, verdict: Verdict, run: Run) -> Approval:
         """Write the decision down; the run is told by its record."""

@@ -138,6 +138,7 @@ class Drive:
     def update(self, checkpoint: Checkpoint | None = None, **changes: Any) -> RunUpdate:
         """Return an update of the run's record that acknowledges every command observed so far."""
         run = self.state.run = self.token.run
+        pending = tuple(one.id for one in self.state.approvals.values() if one.status == "pending")
         return RunUpdate(
             last_seq=self.journal.head,
             last_checkpoint_id=checkpoint.id if checkpoint else None,
@@ -145,7 +146,7 @@ class Drive:
             control_ack=run.control_seq,
             keep_order=self._is_owing,
             marks_done=1 if checkpoint and run.marks else 0,
-            **changes,
+            **{"pending_approvals": pending, **changes},
         )
 
     def say_words(self) -> None:
@@ -278,10 +279,9 @@ class Drive:
         """Waiting for a person."""
         await self.make_room()
         self.closing = True
-        pending = tuple(a.id for a in self.state.approvals.values() if a.status == "pending")
         named = self.state.checkpoint.id if self.state.checkpoint else None
         self.journal.emit(ev.RunWaiting(reason=reason, checkpoint_id=named))
-        update = self.update(status=RunStatus.WAITING, reason=reason, pending_approvals=pending)
+        update = self.update(status=RunStatus.WAITING, reason=reason)
         # A decision that came after the approvals were read must wake the run.
         await self._end(replace(update, control_ack=min(self.decisions_heard, self.token.run.control_seq)))
 

@@ -231,7 +231,7 @@ async def _plan(drive: Drive) -> Stop | None:
         return answer
     revised = state.plan is not None
     state.plan, state.planned_step = answer.text, state.step
-    drive.journal.emit(ev.PlanUpdated(step=state.step, plan=answer.text, revised=revised))
+    drive.journal.emit(ev.PlanUpdated(step=state.step, plan=answer.text, revised=revised, usage=answer.usage))
     return None
 
 

@@ -1,5 +1,6 @@
 """Reads back from the store what the owner of a run must know. Decides nothing, runs nothing."""
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -12,21 +13,24 @@ from agio.domain.runs import Run
 from agio.engine.state import RunState
 from agio.storage.port import RunStore
 
+ENTRIES = 500
+"""Read at a time."""
 APPROVALS = 500
 """Read at a time."""
 
 
 async def load_state(store: RunStore, run: Run) -> RunState:
     """Return the state of a claimed run: its last checkpoint, and the journal after it."""
-    spec = await store.get_spec(run.group_id, run.id)
-    snapshot = await store.get_snapshot(run.group_id, run.agent_digest)
-    last = await store.last_checkpoint(run.group_id, run.id)
-    restored_from = await _restored_from(store, run)
+    spec, snapshot, last, messages, approvals, restored_from = await asyncio.gather(
+        store.get_spec(run.group_id, run.id),
+        store.get_snapshot(run.group_id, run.agent_digest),
+        store.last_checkpoint(run.group_id, run.id),
+        store.read_messages(run.group_id, run.branch_id),
+        _approvals_if_any(store, run),
+        _restored_from(store, run),
+    )
     own = last if last is not None and last.attempt == run.attempt else None
     entries = await _entries_after(store, run, last.seq if last else 0)
-    messages = await store.read_messages(run.group_id, run.branch_id)
-    may_have_asked = run.epoch > 1 or bool(run.pending_approvals)
-    approvals = await load_approvals(store, run) if may_have_asked else {}
     state = RunState(
         run=run,
         spec=spec,
@@ -56,6 +60,11 @@ def _metrics(run: Run, last: Checkpoint | None) -> Metrics:
     return replace(last.metrics, time_to_first_token_ms=first)
 
 
+async def _approvals_if_any(store: RunStore, run: Run) -> dict[str, Approval]:
+    may_have_asked = run.epoch > 1 or bool(run.pending_approvals)
+    return await load_approvals(store, run) if may_have_asked else {}
+
+
 async def load_approvals(store: RunStore, run: Run) -> dict[str, Approval]:
     """Return the run's latest approvals by tool call id."""
     found: dict[str, Approval] = {}
@@ -77,10 +86,12 @@ async def _restored_from(store: RunStore, run: Run) -> str | None:
 
 async def _entries_after(store: RunStore, run: Run, seq: int) -> list[Entry]:
     entries: list[Entry] = []
-    while batch := await store.read_entries(run.group_id, run.id, after=seq):
+    while True:
+        batch = await store.read_entries(run.group_id, run.id, after=seq, limit=ENTRIES)
         entries.extend(batch)
+        if len(batch) < ENTRIES:
+            return entries
         seq = batch[-1].last_seq
-    return entries
 
 
 def _fold(state: RunState, entries: Iterable[Entry], *, after: int) -> None:
@@ -101,6 +112,7 @@ def _fold_one(state: RunState, event: ev.Event) -> None:
             _fold_text(state, event)
         case ev.PlanUpdated():
             state.plan, state.planned_step = event.plan, event.step
+            state.step_usage = state.step_usage.plus(event.usage or Usage())
         case ev.ToolCallStarted() | ev.ToolCallFailed():
             _fold_call(state, event)
         case ev.ApprovalResolved():

@@ -5,11 +5,12 @@ Readers follow the rules of `spec/api.md` for clients and check the frames while
 
 import asyncio
 import json
+import ssl
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import httpx
@@ -17,9 +18,13 @@ import httpx
 from agio.testing.openai_server import FakeOpenAI
 from tests.e2e.cluster import PATIENCE_S, Cluster
 
+T = TypeVar("T")
+
 TERMINAL = {"run_completed", "run_failed", "run_cancelled"}
 FAREWELL = ": server closing, read on from the last id"
 TIMEOUT = httpx.Timeout(30.0)
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Without certificates, which take 20 ms to load for each client; nothing here is encrypted."""
 
 
 def model(**behaviour: Any) -> str:
@@ -30,6 +35,14 @@ def model(**behaviour: Any) -> str:
 def asked_of(provider: FakeOpenAI, name: str) -> list[Any]:
     """Return the bodies of the requests that a model got, oldest first."""
     return [seen.body for seen in provider.recorded if seen.model == name]
+
+
+async def eventually(look: Callable[[], Awaitable[T]], holds: Callable[[T], bool]) -> T:
+    """Return what a look yields, as soon as it holds."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not holds(found := await look()):  # noqa: ASYNC110 - another process tells nobody
+            await asyncio.sleep(0.02)
+    return found
 
 
 def new_id(prefix: str = "run") -> str:
@@ -119,16 +132,18 @@ class Follower:
     async def _attach(self) -> None:
         headers = {"Last-Event-ID": str(self.frames[-1].seq)} if self.frames else {}
         pid, self.pid = self.pid, None
-        async with self.client.connection(pid) as connection:
-            async with connection.stream("GET", self.path, headers=headers) as answer:
-                if answer.status_code == 503:
-                    return
-                assert answer.status_code == 200, f"{answer.status_code} {await answer.aread()!r}"
-                self.connections += 1
-                async for frame in read_frames(answer.aiter_lines(), self._note, self._set_retry):
-                    async with self._changed:
-                        self.frames.append(frame)
-                        self._changed.notify_all()
+        async with (
+            self.client.connection(pid) as connection,
+            connection.stream("GET", self.path, headers=headers) as answer,
+        ):
+            if answer.status_code == 503:
+                return
+            assert answer.status_code == 200, f"{answer.status_code} {await answer.aread()!r}"
+            self.connections += 1
+            async for frame in read_frames(answer.aiter_lines(), self._note, self._set_retry):
+                async with self._changed:
+                    self.frames.append(frame)
+                    self._changed.notify_all()
 
     def _note(self, comment: str) -> None:
         self.farewells += comment == FAREWELL
@@ -200,11 +215,9 @@ class Client:
     @asynccontextmanager
     async def connection(self, pid: int | None = None) -> AsyncIterator[httpx.AsyncClient]:
         """Open a connection of its own, to a chosen process if one is named."""
-        limits = httpx.Limits(max_connections=1)
+        options: dict[str, Any] = {"timeout": TIMEOUT, "limits": httpx.Limits(max_connections=1), "verify": PLAIN}
         for _ in range(200):
-            async with httpx.AsyncClient(
-                base_url=f"{self.cluster.url}/api", limits=limits, timeout=TIMEOUT, verify=False
-            ) as client:
+            async with httpx.AsyncClient(base_url=f"{self.cluster.url}/api", **options) as client:
                 if pid is None or await self._lands_on(client, pid):
                     yield client
                     return
@@ -253,10 +266,7 @@ class Client:
 
     async def until(self, run_id: str, *statuses: str) -> Any:
         """Return the run's view as soon as it has one of these statuses."""
-        async with asyncio.timeout(PATIENCE_S):
-            while (view := await self.view(run_id))["status"] not in statuses:
-                await asyncio.sleep(0.05)
-        return view
+        return await eventually(lambda: self.view(run_id), lambda view: view["status"] in statuses)
 
     async def ended(self, run_id: str) -> list[Frame]:
         """Return all events of a run, once it has ended."""

@@ -40,8 +40,6 @@ if os.getppid() == int(sys.argv[1]):
 class Database(Protocol):
     """Where a cluster keeps everything."""
 
-    name: str
-
     @property
     def variables(self) -> dict[str, str]:
         """What names it to a server."""
@@ -57,7 +55,6 @@ class SQLiteFile:
     """A database in a file."""
 
     path: Path
-    name: str = "sqlite"
 
     @property
     def variables(self) -> dict[str, str]:
@@ -74,7 +71,6 @@ class MongoDatabase:
     """A database on a replica set."""
 
     uri: str
-    name: str = "mongo"
 
     @property
     def variables(self) -> dict[str, str]:
@@ -104,7 +100,7 @@ class Cluster:
     # -- life
 
     def start(self, command: Command) -> None:
-        """Start the server; return when it answers. Call it from the main thread: the kernel takes it for the parent."""
+        """Start the server; return when it answers. For the main thread: the kernel takes it for the parent."""
         assert self._process is None, "it runs already"
         programs = {
             "uvicorn": ["-m", "uvicorn", "agio.api.app:app", "--workers", str(WORKERS), "--port", str(self.port)],

@@ -95,4 +95,3 @@ def running_effects() -> Iterator[Effects]:
         server.shutdown()
         server.server_close()
         thread.join()
-

@@ -1,6 +1,7 @@
 """Two messages at once to one session, over connections to any process, under each `on_busy`."""
 
 import asyncio
+import itertools
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ async def test_queue_runs_one_after_the_other_and_each_sees_the_answers_before(c
         assert (await client.ended(view["id"]))[-1].event == "run_completed"
     requests = [[message["content"] for message in body["messages"]] for body in asked_of(provider, asked)]
     assert [len(messages) for messages in requests] == [1, 3, 5, 7]
-    assert all(later[: len(earlier)] == earlier for earlier, later in zip(requests, requests[1:], strict=False))
+    assert all(later[: len(earlier)] == earlier for earlier, later in itertools.pairwise(requests))
     said = await client.call("GET", f"/sessions/{session}/messages")
     assert {m["content"] for m in said["items"] if m["role"] == "user"} == {f"message {n}" for n in range(4)}
 

@@ -53,9 +53,7 @@ def _list_agents(base: str) -> list[str]:
 
 def _ask(base: str, agent_id: str) -> str:
     """A41. Non-streaming calls name a timeout of their own."""
-    response = httpx.post(
-        f"{base}/chat", json={"agent_id": agent_id, "message": "Hello!", "stream": False}, timeout=60
-    )
+    response = httpx.post(f"{base}/chat", json={"agent_id": agent_id, "message": "Hello!", "stream": False}, timeout=60)
     return response.json()["response"]
 
 
@@ -80,7 +78,7 @@ def _stream_with_requests(base: str, agent_id: str) -> list[dict[str, object]]:
     body = {"agent_id": agent_id, "message": "Hello!"}
     with requests.post(f"{base}/chat", json=body, stream=True, timeout=5) as response:
         for line in response.iter_lines(decode_unicode=True):
-            if line and line.startswith("data:"):
+            if line and line.startswith("data:"):  # type: ignore[arg-type]  # decoded, so these are texts
                 printed.append(json.loads(line[5:]))
     return printed
 
@@ -114,7 +112,9 @@ async def test_python_examples_read_texts_with_odd_line_breaks(client: Client):
     assert await asyncio.to_thread(_ask, base, agent) == ODD
 
 
-@pytest.mark.skipif(NODE is None or not (FRONTEND / "node_modules" / "vite").is_dir(), reason="needs npm ci in frontend")
+@pytest.mark.skipif(
+    NODE is None or not (FRONTEND / "node_modules" / "vite").is_dir(), reason="needs npm ci in frontend"
+)
 async def test_the_typescript_example_reads_a_chat(client: Client):
     agent = await client.agent(model=model(text="from the browser"))
     command = [str(NODE), "--input-type=module", "--eval", TYPESCRIPT, f"{client.cluster.url}/api", agent]

@@ -1,11 +1,13 @@
 """Pause and cancel, in every status and from every process."""
 
 import asyncio
+import time
+from typing import Any
 
 import pytest
 
 from agio.testing.openai_server import FakeOpenAI
-from tests.e2e.client import Client, Frame, asked_of, check_whole, model, names, shown
+from tests.e2e.client import Client, Follower, Frame, asked_of, check_whole, eventually, model, names, shown
 from tests.e2e.neighbours import Effects
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -24,18 +26,20 @@ async def test_cancel_closes_the_connection_to_a_model_that_says_nothing(
     run = await client.start(await client.agent(model=asked))
     owner = await client.owner(run)
     pid = owner if where == "same process" else (await client.others(owner))[0]
-    async with asyncio.timeout(20):
-        while not asked_of(provider, asked):
-            await asyncio.sleep(0.02)
-    loop = asyncio.get_running_loop()
+
+    async def requests() -> list[Any]:
+        return asked_of(provider, asked)
+
+    async def dropped() -> list[float]:
+        return [each.at for each in provider.closed if each.model == asked]
+
+    await eventually(requests, bool)
     async with client.connection(pid) as connection:
-        sent_at = loop.time()
+        sent_at = time.monotonic()
         answer = await connection.post(f"/runs/{run}/cancel", json={"reason": "too slow"})
     assert answer.status_code == 202
-    async with asyncio.timeout(20):
-        while not (closed := [each.at for each in provider.closed if each.model == asked]):
-            await asyncio.sleep(0.02)
-    assert closed[0] - sent_at < SOON_S
+    closed_at = (await eventually(dropped, bool))[0]
+    assert closed_at - sent_at < SOON_S
     frames = await client.ended(run)
     assert names(frames)[-1] == "run_cancelled"
     assert frames[-1].data["by"] == "anonymous"
@@ -139,7 +143,9 @@ async def test_a_queued_run_can_be_paused_and_takes_its_turn_when_resumed(client
     assert frames[-1].data["response"] == shown(frames) == "second"
 
 
-async def _run_with_tool(client: Client, effects: Effects, path: str, *, idempotent: bool = True, **fields: object):
+async def _run_with_tool(
+    client: Client, effects: Effects, path: str, *, idempotent: bool = True, **fields: Any
+) -> tuple[str, Follower]:
     """Start a run that calls a tool which does not answer yet; return its id and a reader."""
     tool = await client.tool(effects.url + path, idempotent=idempotent)
     agent = await client.agent(model=model(tool_rounds=1, tool_name=tool, tool_arguments=CALL), tools=[tool])

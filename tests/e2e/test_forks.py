@@ -82,9 +82,7 @@ async def test_a_fork_asks_with_what_was_changed_and_nothing_of_the_abandoned_fu
     assert view["modifications"] == changes
 
 
-async def test_edited_messages_and_tool_results_reach_the_model(
-    client: Client, provider: FakeOpenAI, effects: Effects
-):
+async def test_edited_messages_and_tool_results_reach_the_model(client: Client, provider: FakeOpenAI, effects: Effects):
     run = await _source(client, "completed", provider, effects)
     before = await _everything(client, run)
     place = await _checkpoint(client, run, "step")

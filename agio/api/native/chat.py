@@ -13,7 +13,7 @@ from agio.api.native.attach import attach, stream_example
 from agio.api.native.schemas.runs import ChatAnswer, ChatBody, MetricsView
 from agio.api.once import KEYED, reserve
 from agio.api.problems import documented, problem
-from agio.api.sse import IdStyle, parse_last_event_id
+from agio.api.sse import EVENT_SCHEMA, IdStyle, LastEventIdText, parse_last_event_id
 from agio.domain.errors import AlreadyExists, Invalid, NotFound
 from agio.domain.events import RESTING_EVENTS
 from agio.domain.ids import new_id
@@ -30,7 +30,7 @@ STREAMED: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The run's events; or, with `stream: false`, its answer.",
         "content": {
-            "text/event-stream": {"schema": {"type": "string"}, "example": stream_example()},
+            "text/event-stream": {"schema": EVENT_SCHEMA, "example": stream_example()},
             "application/json": {"schema": {"$ref": "#/components/schemas/ChatAnswer"}},
         },
     },
@@ -52,19 +52,19 @@ async def chat(
     request: Request,
     engine: EngineDep,
     caller: CallerDep,
-    last_event_id: Annotated[str | None, Header(description="Read on from there (repeated request).")] = None,
+    last_event_id: Annotated[LastEventIdText, Header(description="Read on from there (repeated request).")] = None,
 ) -> Response:
     """Start a run and stream its events, or wait for its answer.
 
     With an `Idempotency-Key` a repeated request re-attaches to the run of the first one.
     """
+    cursor = parse_last_event_id(last_event_id)
     note, repeated = await reserve(request, engine, caller, wanted_id=body.run_id)
     run_id = note.resource_id if note else body.run_id or new_id()
     run = await start_once(engine, caller, body, run_id, since=note.created_at if note else None, repeated=repeated)
     if not body.stream:
         return await answer_when_done(request, engine, caller, run)
-    cursor = parse_last_event_id(last_event_id) if repeated else None
-    return await attach(engine, caller, run, after=cursor[1] if cursor else 0, style="seq")
+    return await attach(engine, caller, run, after=cursor[1] if cursor and repeated else 0, style="seq")
 
 
 async def start_once(
@@ -103,7 +103,7 @@ async def chat_by_query(
     message: Annotated[str, Query(min_length=1, max_length=20_000, pattern=r"\S")],
     session_id: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = None,
     run_id: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = None,
-    last_event_id: Annotated[str | None, Header()] = None,
+    last_event_id: Annotated[LastEventIdText, Header()] = None,
 ) -> Response:
     """Start a run and stream it; a reconnect with `Last-Event-ID` re-attaches and starts nothing."""
     cursor = parse_last_event_id(last_event_id)

@@ -1,12 +1,14 @@
 """Health, and facts about this installation."""
 
+import time
 from collections.abc import Mapping
 from typing import Annotated, Any, Protocol, runtime_checkable
 
 from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse, Response
 
 from agio.api.context import CallerDep, EngineDep, RuntimeDep
-from agio.api.native.schemas.meta import DocsView, HealthView, InfoView
+from agio.api.native.schemas.meta import DocsView, HealthView, InfoView, PlainHealthView, ReadinessView
 from agio.api.problems import documented
 from agio.domain.agents import Agent
 from agio.domain.errors import NotFound, ProviderError
@@ -16,6 +18,13 @@ from agio.engine.engine import Engine
 from agio.settings import Settings
 
 router = APIRouter(tags=["meta"])
+probes = APIRouter(prefix="/health", tags=["meta"])
+"""For load balancers and orchestrators: at the root, where they look."""
+
+_LOADED_AT = time.monotonic()
+NOT_READY: dict[int | str, dict[str, Any]] = {
+    503: {"description": "The store is away, or the process stops.", "model": ReadinessView}
+}
 
 FALLBACK_AGENT = "assistant"
 """The default agent where the composition root names none."""
@@ -88,6 +97,26 @@ async def get_health(
     """Needs no database; `components=true` says whether it can be reached."""
     parts = {"store": "ready" if runtime.ready else "away"} if components else None
     return HealthView(version=request.app.version, timestamp=utc_now(), components=parts)
+
+
+@probes.get("", operation_id="probeHealth", summary="See that the process runs", responses=documented())
+async def probe_health(request: Request) -> PlainHealthView:
+    """Needs no database."""
+    uptime = round(time.monotonic() - _LOADED_AT, 3)
+    return PlainHealthView(version=request.app.version, timestamp=utc_now(), uptime=uptime)
+
+
+@probes.get(
+    "/ready",
+    operation_id="probeReadiness",
+    summary="See whether to send requests here",
+    response_model=ReadinessView,
+    responses=documented() | NOT_READY,
+)
+async def probe_readiness(runtime: RuntimeDep) -> Response:
+    """Not while the store is away, and not once the process was told to stop."""
+    ready = runtime.ready and not runtime.draining
+    return JSONResponse({"status": "ready" if ready else "not_ready"}, 200 if ready else 503)
 
 
 @router.get("/info", operation_id="getInfo", summary="Read facts about the server", responses=documented())

@@ -12,7 +12,7 @@ from fastapi.responses import Response
 
 from agio.api.context import CallerDep, EngineDep
 from agio.api.problems import documented
-from agio.api.sse import FAREWELL, RETRY, EventStream, parse_last_event_id, stream_bytes
+from agio.api.sse import EVENT_SCHEMA, FAREWELL, RETRY, EventStream, LastEventIdText, parse_last_event_id, stream_bytes
 from agio.domain.errors import Invalid, NotFound
 from agio.domain.runs import Run
 from agio.engine.caller import Caller
@@ -40,7 +40,7 @@ id: r1/2
 FOLLOWED: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The events of all these runs as they come; the stream does not end by itself.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
+        "content": {"text/event-stream": {"schema": EVENT_SCHEMA, "example": _EXAMPLE}},
     }
 }
 
@@ -64,7 +64,7 @@ async def follow_events(
         str | None,
         Query(pattern=f"^{_ID}:[0-9]{{1,15}}(,{_ID}:[0-9]{{1,15}})*$", max_length=8200, examples=["run-1:5,run-2:9"]),
     ] = None,
-    last_event_id: Annotated[str | None, Header(description="`<run>/<seq>`; wins over `after`.")] = None,
+    last_event_id: Annotated[LastEventIdText, Header(description="`<run>/<seq>`; wins over `after`.")] = None,
 ) -> Response:
     """Of `runs` and of a session everything, of `all` what comes; then live. Ids are `<run>/<seq>`.
 

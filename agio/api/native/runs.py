@@ -1,6 +1,5 @@
 """Runs: start, look, follow, command."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Request
@@ -9,7 +8,7 @@ from fastapi.responses import JSONResponse, Response
 from agio.api.context import CallerDep, EngineDep
 from agio.api.native.attach import attach, stream_example
 from agio.api.native.chat import start_once
-from agio.api.native.schemas.common import Limit, ListOf, Offset, as_utc, listed
+from agio.api.native.schemas.common import Limit, ListOf, Offset, When, as_utc, listed
 from agio.api.native.schemas.runs import (
     CancelBody,
     ChatBody,
@@ -25,7 +24,7 @@ from agio.api.native.schemas.runs import (
 from agio.api.native.schemas.traces import EventList, MessageView, Span, StepView, view_message, view_span, view_step
 from agio.api.once import KEYED, once, reserve
 from agio.api.problems import documented
-from agio.api.sse import parse_last_event_id, wire_events
+from agio.api.sse import EVENT_SCHEMA, LastEventIdText, parse_last_event_id, wire_events
 from agio.domain.errors import Invalid
 from agio.domain.ids import new_id
 from agio.domain.runs import Run, RunFilter
@@ -41,7 +40,7 @@ FOLLOWED: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The events: as a stream, or as a list with `Accept: application/json`.",
         "content": {
-            "text/event-stream": {"schema": {"type": "string"}, "example": stream_example()},
+            "text/event-stream": {"schema": EVENT_SCHEMA, "example": stream_example()},
             "application/json": {"schema": {"$ref": "#/components/schemas/EventList"}},
         },
     },
@@ -60,8 +59,8 @@ async def list_runs(
     session_id: Annotated[str | None, Query(max_length=64)] = None,
     parent_run_id: Annotated[str | None, Query(max_length=64)] = None,
     q: Annotated[str | None, Query(max_length=200, description="Occurs in the id, input or agent.")] = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: When | None = None,
+    until: When | None = None,
     tag: Annotated[str | None, Query(max_length=200)] = None,
     sort: Literal["-created_at", "created_at"] = "-created_at",
     limit: Limit = 20,
@@ -140,7 +139,7 @@ async def run_events(
     after: Annotated[int, Query(ge=0, le=10**15, description="Only events behind this one.")] = 0,
     follow: Annotated[bool, Query(description="False: replay and end.")] = True,
     limit: Annotated[int, Query(ge=1, le=1000, description="Of the JSON list.")] = 100,
-    last_event_id: Annotated[str | None, Header(description="Wins over `after`.")] = None,
+    last_event_id: Annotated[LastEventIdText, Header(description="Wins over `after`.")] = None,
     accept: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> Response:
     """Replays what happened, then goes on live until the run ends; a paused run's stream stays open."""

@@ -6,8 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from agio.domain.errors import LeaseLost, StoreUnavailable
+from agio.domain.journal import Entry
 from agio.storage.mongo import MongoStore
-from agio.storage.port import Interest, StoreSettings, WorkerLimits
+from agio.storage.port import Append, AppendResult, Interest, Store, StoreSettings, WorkerLimits
 from agio.testing.conformance.records import Owner, make_creation, make_deltas, start
 from tests.support.mongod import ReplicaSet
 
@@ -69,10 +70,10 @@ async def _write(owner: Owner, done: asyncio.Event) -> None:
         assert not isinstance(result, LeaseLost)
 
 
-async def _insist(store: MongoStore, append: object) -> object:
+async def _insist(store: Store, append: Append) -> AppendResult:
     while True:
         try:
-            return (await store.append([append]))[0]  # type: ignore[list-item]
+            return (await store.append([append]))[0]
         except StoreUnavailable:
             await asyncio.sleep(0.1)
 
@@ -98,7 +99,7 @@ async def _listen(store: MongoStore, done: asyncio.Event) -> None:
 
 
 async def _assert_sound(store: MongoStore, owner: Owner) -> None:
-    entries = []
+    entries: list[Entry] = []
     while more := await store.read_entries(GROUP, owner.run.id, after=entries[-1].last_seq if entries else 0):
         entries += more
     assert [entry.first_seq for entry in entries] == [1, *(entry.last_seq + 1 for entry in entries[:-1])]

@@ -1,11 +1,12 @@
 """Shapes that several resources share."""
 
 import math
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Query
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
 from agio.api.sse import instant
 
@@ -69,7 +70,18 @@ class Body(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _sayable(cls, given: Any) -> Any:
-        return check_json(given)
+        check_json(given)
+        if not isinstance(given, dict):
+            return given
+        return {name: int(value) if cls._is_whole(name, value) else value for name, value in given.items()}
+
+    @classmethod
+    def _is_whole(cls, name: str, value: Any) -> bool:
+        """Say whether this is `4.0` where a whole number is wanted: to JSON Schema that is one."""
+        if not isinstance(value, float) or not value.is_integer():
+            return False
+        field = cls.model_fields.get(name)
+        return field is not None and field.annotation in (int, int | None)
 
 
 class View(BaseModel):
@@ -93,6 +105,17 @@ def listed(items: list[T], total: int, limit: int, offset: int, next_cursor: str
     """Wrap rows in the list envelope."""
     more = next_cursor is not None or offset + len(items) < total
     return ListOf(items=items, total=total, limit=limit, offset=offset, has_more=more, next_cursor=next_cursor)
+
+
+def _iso(given: Any) -> Any:
+    if isinstance(given, str) and _DATE.match(given) is None:
+        raise ValueError("an instant is written in ISO 8601")
+    return given
+
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+When = Annotated[datetime, BeforeValidator(_iso, json_schema_input_type=datetime)]
+"""An instant that a caller names; seconds since 1970 are none."""
 
 
 def as_utc(at: datetime | None) -> datetime | None:

@@ -22,6 +22,21 @@ class HealthView(View):
     components: dict[str, str] | None = Field(default=None, description="How its parts are; only where asked for.")
 
 
+class PlainHealthView(View):
+    """The process runs."""
+
+    status: Literal["healthy"] = "healthy"
+    version: str
+    timestamp: Instant
+    uptime: float = Field(description="Seconds since the process loaded the application.")
+
+
+class ReadinessView(View):
+    """Whether requests should be sent here."""
+
+    status: Literal["ready", "not_ready"]
+
+
 class DocsView(View):
     """Where the API is described; null where that is switched off."""
 

@@ -1,0 +1,22 @@
+"""Loaded by schemathesis: what it needs to know of Agio."""
+
+import schemathesis
+from schemathesis.core.failures import Failure
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+
+@schemathesis.check
+def valid_data_is_refused_by_rules_only(
+    ctx: schemathesis.CheckContext, response: schemathesis.Response, case: schemathesis.Case
+) -> None:
+    """As `positive_data_acceptance`, but a rule that no JSON Schema can say may refuse a request.
+
+    Those answers are of the type `invalid` and name the field: there is no such provider, a cursor is not of this
+    list, two fields exclude each other. What is of the type `validation_error` broke the schema, and is a finding.
+    """
+    try:
+        positive_data_acceptance(ctx, response, case)
+    except Failure:
+        body = response.json() if "json" in str(response.headers.get("content-type")) else {}
+        if response.status_code not in (400, 422) or body.get("type") != "invalid" or not body.get("errors"):
+            raise
