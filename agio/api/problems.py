@@ -1,5 +1,6 @@
 """Problem bodies (RFC 9457) that readers of FastAPI's and Kasal's errors understand too."""
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,6 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Mount, compile_path
 
 from agio.domain import errors as err
+
+log = logging.getLogger(__name__)
 
 STATUS_OF: tuple[tuple[type[err.AgioError], int], ...] = (
     (err.NotFound, 404),
@@ -168,6 +171,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def on_bug(request: Request, error: Exception) -> JSONResponse:
+        path = request.url.path
+        log.error("a request failed inside Agio", extra={"path": path}, exc_info=error)
         # Starlette calls this outside of all middleware, so the header is not added there.
         request_id = getattr(request.state, "request_id", None)
         headers = {"X-Request-ID": request_id} if request_id else None

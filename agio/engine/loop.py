@@ -2,6 +2,7 @@
 
 import logging
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -48,7 +49,16 @@ async def drive_run(
     services: Services, writer: JournalWriter, claim: Claim, token: ControlToken
 ) -> Literal["let go", "lost"]:
     """Execute a claimed run until it ends, rests, is handed over, or is lost to another worker."""
-    state = await load_state(services.store, claim.run)
+    try:
+        state = await load_state(services.store, claim.run)
+    except StoreUnavailable:
+        raise
+    except Exception:
+        if claim.run.claims <= services.settings.max_claims:
+            raise
+        log.exception("a run cannot be loaded; it is set aside", extra={"run_id": claim.run.id})
+        await _set_aside(services, writer, token.run)
+        return "let go"
     _take_orders(state, token.run)
     journal = RunJournal(writer, claim.run, head=state.head, position=len(state.messages))
     journal.on_lost = token.lose
@@ -59,7 +69,8 @@ async def drive_run(
     except LeaseLost:
         return "lost"
     except StoreUnavailable:
-        await journal.flush()  # what was emitted must land before another journal of this run begins
+        with suppress(LeaseLost):  # who drives it again is told
+            await journal.flush()  # what was emitted must land before another journal of this run begins
         raise
     except Exception:
         log.exception("a run failed inside Agio", extra={"run_id": claim.run.id})
@@ -292,6 +303,21 @@ async def _give_back(drive: Drive, *, handed_over: bool) -> None:
     drive.journal.seal()
     await drive.journal.flush()
     await _project(drive, RunUpdate(status=RunStatus.QUEUED, last_seq=drive.journal.head, handed_over=handed_over))
+
+
+async def _set_aside(services: Services, writer: JournalWriter, run: Run) -> None:
+    """Let a run rest that cannot even be loaded; or end it, if someone asked for that."""
+    head = await services.store.head(run.group_id, run.id)
+    journal = RunJournal(writer, run, head=head, position=0)
+    if run.cancel is not None:
+        status = RunStatus.CANCELLED
+        journal.emit(ev.RunCancelled(by=run.cancel.by, reason=run.cancel.reason, metrics=run.metrics))
+    else:
+        status = RunStatus.INTERRUPTED
+        journal.emit(ev.RunInterrupted(reason=StopReason.POISON, claims=run.claims))
+    journal.attach(RunUpdate(status=status, reason=StopReason.POISON, last_seq=journal.head))
+    journal.seal()
+    await journal.flush()
 
 
 async def _project_end(drive: Drive) -> None:

@@ -59,3 +59,25 @@ async def test_info_falls_back_to_the_agent_of_a_fresh_installation(tmp_path: Pa
         body = await api.call("GET", "/info")
     assert (body["default_agent"], body["docs"]["swagger"]) == ("assistant", None)
     assert (body["providers"], body["provider_configured"]) == ([], False)
+
+
+async def test_the_probes_at_the_root_say_that_it_runs_and_whether_it_is_ready(tmp_path: Path):
+    async with serving(tmp_path) as api:
+        health = (await api.client.get("/health")).json()
+        ready = await api.client.get("/health/ready")
+        api.app.state.runtime.drain()
+        draining = await api.client.get("/health/ready")
+        alive = await api.client.get("/health")
+    assert set(health) == {"status", "version", "timestamp", "uptime"}
+    assert (health["status"], health["uptime"] >= 0) == ("healthy", True)
+    assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
+    assert (draining.status_code, draining.json()) == (503, {"status": "not_ready"})
+    assert alive.status_code == 200
+
+
+async def test_a_server_without_its_store_runs_but_is_not_ready(tmp_path: Path):
+    app = create_app(Settings(database_url=f"sqlite:///{tmp_path}/agio.db"))  # its life cycle was not begun
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        assert (await client.get("/health")).json()["status"] == "healthy"
+        ready = await client.get("/health/ready")
+    assert (ready.status_code, ready.json()) == (503, {"status": "not_ready"})

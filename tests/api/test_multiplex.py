@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -225,3 +226,31 @@ async def test_a_run_that_is_not_detached_ends_with_its_last_reader(tmp_path: Pa
             await take(stream, lambda found: found[-1].event == "content_delta")
         await api.provider.wait_until_closed()  # `until` reads too: with it, the reader that left was not the last
         await api.until(run["id"], "cancelled")
+
+
+async def test_a_reader_of_one_session_asks_once_per_run_of_another(api: Api, monkeypatch: pytest.MonkeyPatch):
+    counts: dict[str, int] = {}
+
+    def count(name: str) -> None:
+        plain = getattr(api.engine.store, name)
+
+        async def counted(*given: Any, **named: Any) -> Any:
+            counts[name] = counts.get(name, 0) + 1
+            return await plain(*given, **named)
+
+        monkeypatch.setattr(api.engine.store, name, counted)
+
+    async with listening(api) as client:
+        await api.chat("first", session_id="mine")
+        async with following(client, "session_id=mine") as stream:
+            before = await take(stream, ends(1))
+            count("list_runs")
+            for number in range(3):
+                await api.chat("noise", session_id=f"other-{number}")
+            noise = dict(counts)
+            await api.chat("second", session_id="mine")
+            after = await take(stream, ends(1))
+    assert noise == {}
+    assert counts["list_runs"] >= 1
+    assert len(by_run(before + after)) == 2
+    assert all(seqs == list(range(1, len(seqs) + 1)) for seqs in by_run(before + after).values())

@@ -42,7 +42,7 @@ async def test_what_json_cannot_hold_is_invalid_input(tmp_path: Path, path: str,
 async def test_an_unknown_member_is_named_whatever_its_name(tmp_path: Path, name: str):
     async with serving(tmp_path) as api:
         headers = {"Content-Type": "application/json"}
-        answer = await api.client.post("/api/agents", content='{"name": "x", "%s": 1}' % name, headers=headers)
+        answer = await api.client.post("/api/agents", content=f'{{"name": "x", "{name}": 1}}', headers=headers)
     assert answer.status_code == 422
 
 

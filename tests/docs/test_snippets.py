@@ -28,7 +28,9 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "uvicorn", "agio.api.app:app", "--port", str(port)]
     with (folder / "server.log").open("wb") as log:
-        server = subprocess.Popen(command, cwd=folder, env=environment(), stdout=log, stderr=log)
+        server = subprocess.Popen(
+            command, cwd=folder, env=environment(XDG_DATA_HOME=str(folder)), stdout=log, stderr=log
+        )
         try:
             url = f"http://127.0.0.1:{port}"
             wait_until_healthy(url, server, folder / "server.log")
@@ -60,7 +62,8 @@ def environment(**more: str) -> dict[str, str]:
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda snippet: snippet.place)
 def test_snippet_runs(snippet: Snippet, tmp_path: Path, request: pytest.FixtureRequest):
     needs_server = snippet.language == "bash" or "AGIO_URL" in snippet.code
-    env = environment(AGIO_URL=request.getfixturevalue("server_url")) if needs_server else environment()
+    own = {"XDG_DATA_HOME": str(tmp_path)}
+    env = environment(**own, AGIO_URL=request.getfixturevalue("server_url")) if needs_server else environment(**own)
     command = [sys.executable, "-"] if snippet.language == "python" else ["bash", "-euo", "pipefail", "-s"]
     done = subprocess.run(
         command, input=snippet.code, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60

@@ -10,10 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
 from agio.api.native.attach import attach
-from agio.api.native.schemas.checkpoints import (
-    ForkList,
-    view_fork,
-)
+from agio.api.native.schemas.checkpoints import ForkList, view_fork
 from agio.api.once import once, reserve
 from agio.domain.checkpoints import Checkpoint
 from agio.domain.errors import AlreadyExists, Invalid, InvalidTransition, NotFound
@@ -27,6 +24,11 @@ from agio.engine.engine import Engine
 
 
 async def find_checkpoint(engine: Engine, caller: Caller, checkpoint_id: str) -> Checkpoint:
+    """Return a checkpoint.
+
+    Raises:
+        NotFound: there is none; the message says so in a caller's words.
+    """
     try:
         return await engine.store.get_checkpoint(caller.group_id, checkpoint_id)
     except NotFound:
@@ -46,11 +48,12 @@ class Call:
 
     async def follow(self, run: Run, *, after: int, repeated: bool) -> Response:
         """Answer with the run's events; a repeated request may read on."""
-        place = after if self.after is None or not repeated else self.after
-        return await attach(self.engine, self.caller, run, after=place, style="seq")
+        behind = after if self.after is None or not repeated else self.after
+        return await attach(self.engine, self.caller, run, after=behind, style="seq")
 
 
 async def branch_off(call: Call, fork: ForkRequest) -> Response:
+    """Begin a new run on a branch of its own, and answer with it or its events."""
     note, repeated = await reserve(call.request, call.engine, call.caller, wanted_id=fork.run_id)
     since = note.created_at if note else None
     if call.stream:
@@ -143,4 +146,5 @@ async def _rewound(call: Call, fork: ForkRequest, since: datetime | None) -> Run
 
 
 def answer_with(view: BaseModel, status: int, *, location: str | None = None) -> JSONResponse:
+    """Answer with a view."""
     return JSONResponse(view.model_dump(mode="json"), status, {"Location": location} if location else None)

@@ -15,8 +15,8 @@ from agio.storage.mongo.database import Database, Document
 from agio.storage.mongo.failures import DUPLICATE_KEY
 from agio.storage.mongo.schema import BLOBS
 
-MOST_INLINE_BYTES = 4 * 1024 * 1024
-"""Bound on `inline_limit`: three parts of this size still fit into one document of 16 MB."""
+MOST_INLINE_BYTES = 3 * 1024 * 1024
+"""Bound on `inline_limit`: a spec and the three parts of a first entry still fit into a document of 16 MB."""
 
 CHUNKS_AT_ONCE = 16
 

@@ -26,9 +26,10 @@ class Unsettled(PyMongoError):
 class Commits:
     """Runs writes in tasks of their own, and repeats those whose outcome is unknown."""
 
-    def __init__(self, *, retry_s: float, attempt_s: float) -> None:
+    def __init__(self, retry_s: float) -> None:
         self._retry_s = retry_s
-        self._attempt_s = attempt_s
+        self.attempt_s = 10.0
+        """How long one attempt may take."""
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def finish(self, work: Coroutine[Any, Any, T], *, tell: bool = False) -> T:
@@ -59,7 +60,8 @@ class Commits:
         while True:
             try:
                 # An attempt gets less than all the time: a dead connection must leave some for a live one.
-                with pymongo.timeout(min(deadline - time.monotonic(), self._attempt_s)):
+                left_s = max(deadline - time.monotonic(), _FIRST_PAUSE_S)
+                with pymongo.timeout(min(left_s, self.attempt_s)):
                     return await attempt(again)
             except PyMongoError as error:
                 open_outcome = isinstance(error, Unsettled) or leaves_open(error)

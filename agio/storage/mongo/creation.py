@@ -53,7 +53,7 @@ class Creation(Part):
                 self._database[SPECS].delete_one({"_id": spec}),
             )
             raise
-        await self._entries.begin(first)
+        await self._entries.begin(spec, first)
         return await self._turns.settle(None, state)
 
     async def _look(self, creation: RunCreation) -> tuple[bool, Conflict | None]:

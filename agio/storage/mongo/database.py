@@ -66,7 +66,7 @@ class Database:
         self.hello: Document = {}
         self.writer = os.urandom(6).hex()
         """Names this store in what it writes, so that its own change stream can leave it out."""
-        self.commits = Commits(retry_s=float(options.pop("retry_s", 15.0)), attempt_s=10.0)
+        self.commits = Commits(float(options.pop("retry_s", 15.0)))
         if options:
             raise Invalid(f"unknown options of a MongoDB store: {sorted(options)}", field="options")
 
@@ -106,6 +106,7 @@ class Database:
             if self._given is None:
                 await client.close()
             raise
+        self.commits.attempt_s = client.options.timeout or self.commits.attempt_s
         self._client, self._database = client, database
 
     async def close(self) -> None:

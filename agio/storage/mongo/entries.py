@@ -27,6 +27,7 @@ class Entries:
         self._database = database
         self._blobs = blobs
         self._begun = Recent()
+        """Keys of specs, which unlike run ids are never used again."""
 
     async def document(self, entry: Entry) -> Document:
         """Return the document to store; parts that are too large for it are stored already."""
@@ -71,22 +72,22 @@ class Entries:
         )
         return [_annotated(load_checkpoint(text), document) for text, document in zip(texts, documents, strict=True)]
 
-    async def begin(self, document: Document) -> None:
-        """Store a run's first entry, unless it is there."""
+    async def begin(self, spec: str, document: Document) -> None:
+        """Store the first entry of the run whose spec has this key, unless it is there."""
         await insert_absent(self._database, JOURNAL, document)
-        self._begun.add(document["_id"])
+        self._begun.add(spec)
 
     async def ensure_begun(self, state: RunState) -> None:
         """Store the run's first entry when its creator died before it could."""
-        key = keys.entry(state.run.id, 1)
-        if key in self._begun:
+        if state.spec in self._begun:
             return
+        key = keys.entry(state.run.id, 1)
         if await self._database[JOURNAL].find_one({"_id": key}, {"_id": 1}) is None:
             spec = await self._database[SPECS].find_one({"_id": state.spec}, {"first": 1})
             if spec is None:  # the run was deleted meanwhile
                 return
             await insert_absent(self._database, JOURNAL, spec["first"])
-        self._begun.add(key)
+        self._begun.add(state.spec)
 
 
 def _load(document: Document) -> Entry:

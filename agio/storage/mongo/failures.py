@@ -18,7 +18,8 @@ from pymongo.errors import (
 
 from agio.domain.errors import AgioError, Invalid, LimitExceeded, StoreUnavailable
 
-MONGO_ERRORS = (PyMongoError, BSONError)
+MONGO_ERRORS = (PyMongoError, BSONError, OverflowError)
+"""What PyMongo raises; `OverflowError` for integers of more than 64 bits."""
 
 DUPLICATE_KEY = 11000
 
@@ -64,7 +65,7 @@ def outside_name(error: Exception, secrets: Iterable[str]) -> AgioError:
     text = text[:_MESSAGE_LIMIT]
     if isinstance(error, DocumentTooLarge):
         return LimitExceeded(f"MongoDB cannot store a record this large: {text}")
-    if isinstance(error, BSONError):
+    if isinstance(error, BSONError | OverflowError):
         return Invalid(f"MongoDB cannot store this value: {text}")
     if isinstance(error, PyMongoError) and error.timeout and not isinstance(error, ServerSelectionTimeoutError):
         return StoreUnavailable(f"MongoDB did not answer in time: {text}")

@@ -16,7 +16,7 @@ from agio.domain.runs import Run
 from agio.storage.mongo import keys
 from agio.storage.mongo.approvals import ApprovalMethods
 from agio.storage.mongo.calls import write
-from agio.storage.mongo.commits import Unsettled
+from agio.storage.mongo.commits import Unsettled, together
 from agio.storage.mongo.database import Document
 from agio.storage.mongo.failures import DUPLICATE_KEY, MONGO_ERRORS
 from agio.storage.mongo.projection import Projection
@@ -116,8 +116,8 @@ class JournalMethods(ApprovalMethods):
         again: list[Run] = []
         try:
             if ends:
-                await self._cancel_pending(ends)
-                await self._turns.pass_on([state.branch for state in changed if state.run.id in ends])
+                freed = [state.branch for state in changed if state.run.id in ends]
+                await together(self._cancel_pending(ends), self._turns.pass_on(freed))
             for state in changed:
                 if state.waits is not None:
                     again.append((await self._turns.settle(None, state)).run)

@@ -79,7 +79,8 @@ class LeaseMethods(JournalMethods, RemovalMethods):
             except DuplicateKeyError:  # another process took the slot
                 continue
             if owned is not None:
-                self._last_line = line
+                if not state.run.has_command:
+                    self._last_line = line
                 await self._entries.ensure_begun(owned)
                 return owned.run
         return None
