@@ -146,7 +146,7 @@ class Hub:
     def note_heads(self, heads: dict[str, int]) -> None:
         """Take note of how far journals reach in the store; wake the readers that lag."""
         for run_id, head in heads.items():
-            if head > self._heads.get(run_id, 0):
+            if run_id in self._by_run and head > self._heads.get(run_id, 0):
                 self._heads[run_id] = head
                 self.poke(run_id)
 

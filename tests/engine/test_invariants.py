@@ -26,29 +26,12 @@ from agio.storage.codec import dump_entry, dump_record
 from agio.testing.provider import Answer, Call, Gate, ScriptedProvider, Silence, long_answer
 from agio.tools.base import ToolContext
 from agio.tools.decorator import tool
+# fmt: off
 from tests.engine.world import (
-    ANN,
-    BOB,
-    EVE,
-    FAST,
-    Hold,
-    World,
-    agent,
-    appends,
-    become,
-    check_request,
-    check_sequence,
-    dump,
-    entries_of,
-    faults,
-    read,
-    record_when,
-    replay,
-    settled,
-    start,
-    text_of,
-    types,
+    ANN, BOB, EVE, FAST, Hold, World, agent, appends, become, check_request, check_sequence, dump, entries_of,
+    faults, read, record_when, replay, settled, start, text_of, types,
 )
+# fmt: on
 
 ENDS = {"run_completed", "run_failed", "run_cancelled"}
 
@@ -66,7 +49,6 @@ async def pay(amount: int = 1) -> str:
 
 
 # -- I1
-
 
 async def test_i1_an_event_reaches_a_reader_only_after_the_store_has_it(world: World, provider: ScriptedProvider):
     provider.add(Answer("early", "late"))
@@ -95,7 +77,6 @@ async def test_i1_an_event_reaches_a_reader_only_after_the_store_has_it(world: W
 
 
 # -- I2
-
 
 async def test_i2_ids_have_no_gap_whatever_crashed(world: World, provider: ScriptedProvider):
     provider.add(
