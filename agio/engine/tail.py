@@ -10,7 +10,7 @@ from agio.domain.errors import NotFound
 from agio.domain.events import TERMINAL_EVENTS
 from agio.domain.journal import Entry
 from agio.domain.runs import RunFilter
-from agio.domain.status import LIVE
+from agio.domain.status import LIVE, RunStatus
 from agio.engine.caller import Caller
 from agio.engine.hub import Hub, Published, Subscription
 from agio.storage.port import Store
@@ -19,6 +19,8 @@ PAGE = 500
 """Entries read at a time."""
 NEWEST = 100
 """How many of the newest runs a reader of many looks through for ones that it has not seen."""
+EXECUTING = frozenset({RunStatus.QUEUED, RunStatus.RUNNING})
+"""Runs that will have more events though nobody commands them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ async def tail(
                     yield Published(entry)
                 last = entries[-1]
                 cursor = last.last_seq
-            hub.note_heads({run_id: cursor})
+            if last is not None:  # what the caller says it has may be made up
+                hub.note_heads({run_id: last.last_seq})
             if not follow or await _is_over(store, caller, run_id, cursor, last):
                 return
             async for item in _live(subscription, cursor):
@@ -74,6 +77,8 @@ async def _live(subscription: Subscription, cursor: int) -> AsyncGenerator[Publi
             if published.entry.last_seq > cursor:
                 yield published
                 cursor = published.entry.last_seq
+            elif _ends(published.entry):
+                return
 
 
 def _ends(entry: Entry) -> bool:
@@ -87,6 +92,7 @@ async def _is_over(store: Store, caller: Caller, run_id: str, cursor: int, last:
     except NotFound:
         return True
     if last is None:
+        cursor = min(cursor, await store.head(caller.group_id, run_id))
         before = await store.read_entries(caller.group_id, run_id, after=cursor - 1, limit=1)
         last = before[0] if before else None
     return last is not None and _ends(last) and last.attempt >= run.attempt
@@ -119,25 +125,33 @@ async def tail_many(
         for run_id in selection.run_ids:
             await store.get_run(caller.group_id, run_id)
             cursors.setdefault(run_id, 0)
+        await _join(store, caller, selection, cursors, LIVE)
         while True:
-            await _join(store, caller, selection, cursors)
             async for published in _catch_up(store, hub, caller, cursors):
                 yield published
             async for item in _live_many(store, caller, subscription, selection, cursors, outside):
                 yield item
                 if isinstance(item, Draining):
                     return
+            await _join(store, caller, selection, cursors, EXECUTING)
 
 
-async def _join(store: Store, caller: Caller, selection: Selection, cursors: dict[str, int]) -> None:
-    """Add the runs that the selection takes in and that are not followed yet."""
+async def _join(
+    store: Store, caller: Caller, selection: Selection, cursors: dict[str, int], statuses: frozenset[RunStatus]
+) -> None:
+    """Add the newest runs that the selection takes in, and all of them that have one of the statuses."""
     if not selection.is_open:
         return
     where = RunFilter(session_id=selection.session_id)
-    newest = await store.list_runs(caller.group_id, where, limit=NEWEST)
-    live = await store.list_runs(caller.group_id, replace(where, statuses=LIVE), limit=NEWEST)
-    for run in (*newest.items, *live.items):
-        cursors.setdefault(run.id, 0)
+    page = await store.list_runs(caller.group_id, where, limit=NEWEST)
+    cursors |= {run.id: 0 for run in page.items if run.id not in cursors}
+    where, place = replace(where, statuses=statuses), None
+    while True:
+        page = await store.list_runs(caller.group_id, where, limit=PAGE, cursor=place)
+        cursors |= {run.id: 0 for run in page.items if run.id not in cursors}
+        place = page.next_cursor
+        if place is None:
+            return
 
 
 async def _catch_up(store: Store, hub: Hub, caller: Caller, cursors: dict[str, int]) -> AsyncGenerator[Published, None]:
@@ -173,12 +187,13 @@ async def _live_many(
             entry = published.entry
             if entry.run_id in outside and entry.first_seq > 1:
                 continue
-            cursor = cursors.get(entry.run_id)
-            if cursor is None and not await _is_inside(store, caller, selection, entry.run_id):
+            if entry.run_id not in cursors and not await _is_inside(store, caller, selection, entry.run_id):
                 outside.add(entry.run_id)
-            elif cursor is None or entry.first_seq > cursor + 1:
+                continue
+            cursor = cursors.setdefault(entry.run_id, 0)
+            if entry.first_seq > cursor + 1:
                 return
-            elif entry.last_seq > cursor:
+            if entry.last_seq > cursor:
                 cursors[entry.run_id] = entry.last_seq
                 yield published
 

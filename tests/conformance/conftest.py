@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -84,48 +85,58 @@ def _execute(file: Path, statement: str, *values: Any) -> None:
         assert connection.execute(statement, values).rowcount == 1
 
 
-@pytest.fixture(scope="session")
-def standalone_database(request: pytest.FixtureRequest) -> Iterator[str]:
-    """One database for all tests: indexes take longer to make than documents to delete."""
-    with fresh_database(request.getfixturevalue("mongo_standalone")) as uri:
-        yield uri
+@dataclass(frozen=True)
+class Shared:
+    """One database for all tests of a server: indexes take longer to make than documents to delete."""
+
+    uri: str
+    client: MongoClient[dict[str, Any]]
+
+    @property
+    def database(self) -> Database[dict[str, Any]]:
+        return self.client.get_default_database()
 
 
 @pytest.fixture(scope="session")
-def replica_set_database(request: pytest.FixtureRequest) -> Iterator[str]:
-    """As `standalone_database`."""
-    with fresh_database(request.getfixturevalue("mongo_replica_set")) as uri:
-        yield uri
+def standalone_database(request: pytest.FixtureRequest) -> Iterator[Shared]:
+    """On a server without replication."""
+    with fresh_database(request.getfixturevalue("mongo_standalone")) as uri, _client(uri) as client:
+        yield Shared(uri, client)
+
+
+@pytest.fixture(scope="session")
+def replica_set_database(request: pytest.FixtureRequest) -> Iterator[Shared]:
+    """On a replica set of one."""
+    with fresh_database(request.getfixturevalue("mongo_replica_set")) as uri, _client(uri) as client:
+        yield Shared(uri, client)
+
+
+def _client(uri: str) -> MongoClient[dict[str, Any]]:
+    return MongoClient(uri)
 
 
 @pytest.fixture
-def standalone_backend(standalone_database: str) -> Iterator[Backend]:
+def standalone_backend(standalone_database: Shared) -> Backend:
     """A server without replication."""
-    with MongoClient[dict[str, Any]](standalone_database) as client:
-        _empty(client.get_default_database())
-        yield _mongo("mongo-standalone", standalone_database, client, hint_source="none")
+    return _mongo("mongo-standalone", standalone_database, hint_source="none")
 
 
 @pytest.fixture
-def replica_set_backend(replica_set_database: str) -> Iterator[Backend]:
+def replica_set_backend(replica_set_database: Shared) -> Backend:
     """A replica set of one."""
-    with MongoClient[dict[str, Any]](replica_set_database) as client:
-        _empty(client.get_default_database())
-        yield _mongo("mongo-replica-set", replica_set_database, client, hint_source="change_stream")
+    return _mongo("mongo-replica-set", replica_set_database, hint_source="change_stream")
 
 
-def _empty(database: Database[dict[str, Any]]) -> None:
-    for name in database.list_collection_names():
-        database[name].delete_many({})
-
-
-def _mongo(name: str, uri: str, client: MongoClient[dict[str, Any]], *, hint_source: Any) -> Backend:
+def _mongo(name: str, shared: Shared, *, hint_source: Any) -> Backend:
     from agio.storage.mongo import MongoStore  # noqa: PLC0415 - one adapter may be missing
 
-    def make(inline_limit: int) -> Store:
-        return MongoStore(StoreSettings(url=uri, inline_limit=inline_limit))
+    for collection in shared.database.list_collection_names():
+        shared.database[collection].delete_many({})
 
-    return _with_hooks(name, make, client.get_default_database(), hint_source=hint_source)
+    def make(inline_limit: int) -> Store:
+        return MongoStore(StoreSettings(url=shared.uri, inline_limit=inline_limit))
+
+    return _with_hooks(name, make, shared.database, hint_source=hint_source)
 
 
 def _with_hooks(

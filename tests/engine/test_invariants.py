@@ -26,12 +26,29 @@ from agio.storage.codec import dump_entry, dump_record
 from agio.testing.provider import Answer, Call, Gate, ScriptedProvider, Silence, long_answer
 from agio.tools.base import ToolContext
 from agio.tools.decorator import tool
-# fmt: off
 from tests.engine.world import (
-    ANN, BOB, EVE, FAST, Hold, World, agent, appends, become, check_request, check_sequence, dump, entries_of,
-    faults, read, record_when, replay, settled, start, text_of, types,
+    ANN,
+    BOB,
+    EVE,
+    FAST,
+    Hold,
+    World,
+    agent,
+    appends,
+    become,
+    check_request,
+    check_sequence,
+    dump,
+    entries_of,
+    faults,
+    read,
+    record_when,
+    replay,
+    settled,
+    start,
+    text_of,
+    types,
 )
-# fmt: on
 
 ENDS = {"run_completed", "run_failed", "run_cancelled"}
 
@@ -49,6 +66,7 @@ async def pay(amount: int = 1) -> str:
 
 
 # -- I1
+
 
 async def test_i1_an_event_reaches_a_reader_only_after_the_store_has_it(world: World, provider: ScriptedProvider):
     provider.add(Answer("early", "late"))
@@ -77,6 +95,7 @@ async def test_i1_an_event_reaches_a_reader_only_after_the_store_has_it(world: W
 
 
 # -- I2
+
 
 async def test_i2_ids_have_no_gap_whatever_crashed(world: World, provider: ScriptedProvider):
     provider.add(
@@ -514,9 +533,6 @@ async def test_i10_every_use_case_refuses_what_is_foreign(world: World, provider
     assert await dump(engine, run.id) == before
 
 
-# -- I11
-
-
 async def test_i11_a_reader_that_never_reads_costs_a_bounded_place(world: World, provider: ScriptedProvider):
     provider.add(long_answer(3000))
     engine = await world.add_process(settings=replace(FAST, queue_entries=4))
@@ -537,9 +553,6 @@ async def test_i11_a_reader_that_never_reads_costs_a_bounded_place(world: World,
     assert spans[0][0] == 1
     assert all(left[1] + 1 == right[0] for left, right in pairwise(spans))
     assert spans[-1][1] == events[-1]["seq"]
-
-
-# -- I12
 
 
 @pytest.mark.parametrize("way", ["running", "waiting", "paused"])

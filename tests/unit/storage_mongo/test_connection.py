@@ -1,9 +1,7 @@
 """Reaching a server, or saying clearly why not, without the password."""
 
 import asyncio
-import gc
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,17 +20,6 @@ GROUP = "g"
 NOBODY = "127.0.0.1:1"
 PASSWORD = "s3cret/pa:ss@word"
 QUOTED = "s3cret%2Fpa%3Ass%40word"
-
-
-# PyMongo leaves the socket of a monitor behind that is stopped while it connects.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-
-
-@pytest.fixture(autouse=True)
-def _collected() -> Iterator[None]:
-    """Let such sockets be found here and not by a later test."""
-    yield
-    gc.collect()
 
 
 def store_at(url: str, **options: Any) -> MongoStore:
