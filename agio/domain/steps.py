@@ -54,6 +54,16 @@ def steps_of(entries: Iterable[Entry]) -> list[Step]:
     return steps
 
 
+def present_steps(steps: Iterable[Step]) -> list[Step]:
+    """Return the steps without those that a newer attempt left behind."""
+    found: list[Step] = []
+    for step in steps:
+        if found and step.attempt > found[-1].attempt:
+            found = [earlier for earlier in found if earlier.step < step.step]
+        found.append(step)
+    return found
+
+
 def _fold(steps: list[Step], tools: dict[str, ToolUse], entry: Entry, event: ev.Event) -> None:
     current = steps[-1] if steps and steps[-1].status == "running" else None
     match event:

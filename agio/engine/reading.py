@@ -9,11 +9,12 @@ from agio.domain.compare import Comparison, compare_steps
 from agio.domain.diff import Diff, State, diff_states
 from agio.domain.errors import NotFound
 from agio.domain.events import TERMINAL_EVENTS, Event, RunCompleted
+from agio.domain.ids import split_checkpoint_id
 from agio.domain.journal import Entry
 from agio.domain.messages import Message
 from agio.domain.runs import Run, RunFilter, RunSpec
 from agio.domain.status import LIVE
-from agio.domain.steps import Step, steps_of
+from agio.domain.steps import Step, present_steps, steps_of
 from agio.engine.caller import Caller
 from agio.engine.continuing import Origin
 from agio.engine.creation import get_run
@@ -149,12 +150,15 @@ class Reading:
         """Align two runs by step. A fork shows the steps that it took over as its parent's."""
         return compare_steps(await self._whole_steps(caller, run_a), await self._whole_steps(caller, run_b))
 
-    async def _whole_steps(self, caller: Caller, run_id: str) -> list[Step]:
+    async def _whole_steps(self, caller: Caller, run_id: str, checkpoint_id: str | None = None) -> list[Step]:
+        """Return the steps that led to a checkpoint of the run, by default to its end."""
         run = await get_run(self._store, caller, run_id)
-        steps = await self.steps(caller, run_id)
+        place = split_checkpoint_id(checkpoint_id) if checkpoint_id is not None else None
+        entries = await self.entries(caller, run_id)
+        steps = present_steps(steps_of(e for e in entries if place is None or e.first_seq <= place[1]))
         if run.parent is None or run.base_step == 0:
             return steps
-        inherited = await self._whole_steps(caller, run.parent.run_id)
+        inherited = await self._whole_steps(caller, run.parent.run_id, run.parent.checkpoint_id)
         return [step for step in inherited if step.step <= run.base_step] + steps
 
     async def checkpoints(
@@ -190,7 +194,7 @@ class Reading:
         """Return what the fork would run again, as far as the source tells."""
         later = [
             step
-            for step in await self.steps(caller, origin.run.id)
+            for step in present_steps(await self.steps(caller, origin.run.id))
             if step.step > origin.plan.base_step and step.status == "completed"
         ]
         calls: dict[str, int] = {}

@@ -206,12 +206,11 @@ async def test_what_left_leaves_nothing_behind(world: World, provider: ScriptedP
     provider._default = "ok"
     engine = await world.add_process()
     everything = entries_of(engine.tail_many(ANN, Selection(everything=True)))
-    runs = [await start(engine) for _ in range(5)]
+    for _ in range(5):
+        await start(engine)
     seen: list[Entry] = []
     while sum(entry.events[-1].type == "run_completed" for entry in seen) < 5:
         seen.append(await anext(everything))
-    for run in runs:
-        await read(engine, run.id)
     await everything.aclose()
     hub = engine.worker.hub
     assert (hub.watched, hub.has_group_readers, hub._heads) == ([], False, {})
@@ -295,9 +294,9 @@ async def test_a_reader_of_one_session_is_not_busy_with_the_others(world: World,
     other = await start(engine, session_id="t")
     events = await read(engine, other.id)
     faults(engine).on("list_runs", None)
-    entries = len(await engine.store.read_entries("default", other.id))
     assert events[-1]["type"] == "run_completed"
-    assert lists <= 6 < entries, (lists, entries)
+    assert len(await engine.store.read_entries("default", other.id)) > 3
+    assert lists <= 2
     waiting.cancel()
 
 
