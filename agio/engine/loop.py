@@ -1,5 +1,6 @@
 """The one step loop: every run, streamed or not, goes through here."""
 
+import asyncio
 import logging
 import time
 from contextlib import suppress
@@ -110,12 +111,26 @@ async def _drive(drive: Drive, claim: Claim) -> None:
         return
     if not await _open(drive, claim):
         return
-    while True:
-        await drive.make_room()
-        stop = drive.token.stop
-        gone = await _advance(drive) if stop is None else await _leave(drive, stop)
-        if gone:
-            return
+    alarm = _set_alarm(drive)
+    try:
+        while True:
+            await drive.make_room()
+            stop = drive.token.stop
+            gone = await _advance(drive) if stop is None else await _leave(drive, stop)
+            if gone:
+                return
+    finally:
+        if alarm is not None:
+            alarm.cancel()
+
+
+def _set_alarm(drive: Drive) -> asyncio.TimerHandle | None:
+    """See that a model call or a tool does not outlast the budget of seconds."""
+    budget = drive.state.spec.budget
+    if budget is None or budget.max_seconds is None:
+        return None
+    left_s = budget.max_seconds - drive.metrics().duration_ms / 1000
+    return asyncio.get_running_loop().call_later(max(left_s, 0.0), drive.token.expire)
 
 
 async def _open(drive: Drive, claim: Claim) -> bool:
@@ -229,7 +244,7 @@ async def _think(drive: Drive, *, last: bool) -> bool:
     if drive.token.stop is Stop.PAUSE or drive.unsaid():
         await drive.complete_step("final")
         return False
-    if drive.token.stop not in (None, Stop.HAND_OVER):
+    if drive.token.stop not in (None, Stop.HAND_OVER, Stop.SPENT):
         return False
     await drive.finish()
     return True
@@ -287,6 +302,9 @@ async def _leave(drive: Drive, stop: Stop) -> bool:
             return True
         case Stop.CANCEL:
             await drive.cancel(partial=drive.state.partial_text)
+        case Stop.SPENT:
+            reset_partial(drive)
+            await drive.fail("budget_exceeded", "the seconds that the budget allows are spent")
         case Stop.PAUSE:
             reset_partial(drive)
             if drive.token.stop is not Stop.PAUSE:
@@ -326,12 +344,15 @@ async def _project_end(drive: Drive) -> None:
     if state.ended is None:
         return
     drive.closing = True
-    error = state.end_error
-    reason = str(error["code"]) if error else (StopReason.ANSWERED if state.ended == "completed" else None)
+    error, asked = state.end_error, state.run.cancel
+    why = (asked.reason or StopReason.OPERATOR) if asked else StopReason.RESTART
+    reasons = {"completed": StopReason.ANSWERED, "failed": str(error["code"]) if error else None, "cancelled": why}
     update = RunUpdate(
         status=RunStatus(state.ended),
-        reason=reason,
+        reason=reasons[state.ended],
+        step=state.checkpoint.step if state.checkpoint else None,
         last_seq=state.head,
+        last_checkpoint_id=state.checkpoint.id if state.checkpoint else None,
         metrics=state.metrics,
         error=error,
         pending_approvals=(),

@@ -29,6 +29,8 @@ class Stop(Enum):
     LOST = auto()
     """The lease is gone: write nothing any more."""
     CANCEL = auto()
+    SPENT = auto()
+    """The budget of seconds is used up."""
     PAUSE = auto()
     HAND_OVER = auto()
     """The worker drains."""
@@ -50,6 +52,7 @@ class ControlToken:
         self._lost = False
         self._draining = False
         self._drain_now = False
+        self._spent = False
         self._changed = asyncio.Event()
         self.on_change: Callable[[Run, Run], None] = lambda before, after: None
         """Called with the record before and after, whenever a newer one is observed."""
@@ -76,6 +79,11 @@ class ControlToken:
         self._drain_now = self._drain_now or now
         self._changed.set()
 
+    def expire(self) -> None:
+        """Say that the budget of seconds is used up."""
+        self._spent = True
+        self._changed.set()
+
     @property
     def stop(self) -> Stop | None:
         """What holds at a safe point."""
@@ -83,6 +91,8 @@ class ControlToken:
             return Stop.LOST
         if self.run.cancel is not None:
             return Stop.CANCEL
+        if self._spent:
+            return Stop.SPENT
         if self.run.pause is not None:
             return Stop.PAUSE
         return Stop.HAND_OVER if self._draining else None

@@ -78,6 +78,7 @@ class Worker:
         await self.drain()
         await end(self._loops)
         await self._writer.stop()
+        await end(self._drives)  # such as still wait for a store that is away: they are claimed elsewhere
         try:
             await self._store.retire(self.id)
         except StoreUnavailable as error:

@@ -59,6 +59,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 @pytest.mark.e2e
+@pytest.mark.xdist_group("snippets")  # a later block goes on with the runs of an earlier one
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda snippet: snippet.place)
 def test_snippet_runs(snippet: Snippet, tmp_path: Path, request: pytest.FixtureRequest):
     needs_server = snippet.language == "bash" or "AGIO_URL" in snippet.code

@@ -18,16 +18,6 @@ DATABASES = [
 ]
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let xdist groups count: pytest-xdist 3.8 notes them in a field of nodes that pytest 9.2 does not read."""
-    if not config.getoption("loadgroup", False):
-        return
-    for item in items:
-        groups = sorted({str(mark.args[0]) for mark in item.iter_markers("xdist_group")})
-        if groups and not item.nodeid.endswith(f"@{'_'.join(groups)}"):
-            item._id = type(item._id).parse(f"{item.nodeid}@{'_'.join(groups)}")
-
-
 @pytest.fixture(scope="session")
 def openai_server() -> Iterator[RunningServer]:
     """The provider: a local server that does what a model's name says."""

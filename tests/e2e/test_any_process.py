@@ -58,6 +58,17 @@ async def test_readers_on_every_process_see_the_same_events(client: Client):
     assert shown(first) == first[-1].data["response"] == "".join(f"word{n} " for n in range(100))
 
 
+async def test_whoever_saw_the_end_finds_it_in_the_runs_view(client: Client):
+    agent = await client.agent(model=model(tokens=3))
+    for number in range(10):
+        run = await client.start(agent, f"message {number}")
+        owner, *_ = client.cluster.pids()
+        async with client.follow(run, owner) as reader:
+            last = (await reader.all())[-1]
+        view = await client.view(run)
+        assert (view["status"], view["response"], view["last_seq"]) == ("completed", last.data["response"], last.seq)
+
+
 async def test_a_repeated_chat_attaches_to_the_first_ones_run_on_another_process(client: Client, provider: FakeOpenAI):
     asked = model(tokens=60, pace=60)
     agent = await client.agent(model=asked)

@@ -15,7 +15,7 @@ from agio.storage.port import AGENTS, BRANCHES, SESSIONS, Store, WorkerLimits
 from agio.testing.conformance.records import Owner, holder, make_creation, make_message, on_branch, start, take
 from agio.testing.conformance.suite.catalog import make_agent
 
-TURNS = pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 13, 21])
+TURNS = pytest.mark.parametrize("turns", [0, 1, 2, 4, 8, 16])
 """How many turns of the event loop the call is given before it is cancelled."""
 
 
