@@ -295,8 +295,10 @@ async def test_an_approved_call_is_made_once_though_its_worker_dies_before_it_is
 async def test_the_same_decision_again_changes_nothing(world: World, provider: ScriptedProvider, till: Till):
     engine, run_id = await _asking(world, provider, till, 1, 2)
     first, second = await _pending(engine, run_id)
+    asked = (await engine.store.get_run("default", run_id)).last_seq
     await _decide(engine, first, "approve")
-    await record_when(engine, run_id, lambda run: run.pending_approvals == (second.id,))
+    await record_when(engine, run_id, lambda run: run.status is RunStatus.WAITING and run.last_seq > asked)
+    assert (await engine.store.get_run("default", run_id)).pending_approvals == (second.id,)
     seen = await replay(engine, run_id)
     before = await engine.store.get_approval("default", first.id)
     for _ in range(2):
