@@ -147,23 +147,10 @@ async def _takeover(server: Server, live: int) -> list[float]:
             view = (await client.get(f"/api/runs/{run_id}")).json()
             owners.setdefault(view["owner"]["worker"], []).append(run_id)
         victim = max(owners, key=lambda worker: len(owners[worker]))
-        pid = await _pid_of(server, client, owners[victim][0])
-    os.kill(pid, signal.SIGKILL)
+    assert server.database is not None
+    os.kill(server.database.workers()[victim], signal.SIGKILL)
     began = time.monotonic()
     return await asyncio.gather(*(_recovered(server, run_id, began) for run_id in owners[victim]))
-
-
-async def _pid_of(server: Server, client: httpx.AsyncClient, run_id: str) -> int:
-    """Find the process that owns a run: the one that holds connections to the provider for it."""
-    before = {pid: _connections(pid) for pid in server.pids()}
-    return max(before, key=lambda pid: before[pid])
-
-
-def _connections(pid: int) -> int:
-    try:
-        return len(os.listdir(f"/proc/{pid}/fd"))
-    except OSError:
-        return 0
 
 
 async def _recovered(server: Server, run_id: str, began: float) -> float:

@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.databases import Database
+
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -22,6 +24,7 @@ class Server:
 
     process: subprocess.Popen[bytes]
     port: int
+    database: Database | None = None
 
     @property
     def url(self) -> str:

@@ -4,10 +4,11 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.processes import Server, serving
+from tests.support.databases import Database, MongoDatabase, SQLiteFile
 from tests.support.mongod import ReplicaSet, find_mongod, fresh_database, running
 
 PROXIES = {"proxy-raw": "raw", "proxy-openai-raw-aio": "aio"}
@@ -49,15 +50,17 @@ class Setting:
                 "AGIO_LOG_LEVEL": "WARNING",
             }
             ready = "/api/info"
-            yield stack.enter_context(serving(args, common | database | env, ready=ready, log=self.folder / "log"))
+            variables = {**common, **database.variables, **env}
+            server = stack.enter_context(serving(args, variables, ready=ready, log=self.folder / "log"))
+            yield replace(server, database=database)
 
-    def database(self, stack: ExitStack, store: str) -> dict[str, str]:
-        """Return the settings that name a fresh database."""
+    def database(self, stack: ExitStack, store: str) -> Database:
+        """Return a fresh database."""
         if store == "mongodb":
             assert self.replica_set is not None
-            return {"AGIO_MONGO_URI": stack.enter_context(fresh_database(self.replica_set))}
+            return MongoDatabase(stack.enter_context(fresh_database(self.replica_set)))
         self._count += 1
-        return {"AGIO_DATABASE_URL": f"sqlite:///{self.folder}/{self._count}.db"}
+        return SQLiteFile(self.folder / f"{self._count}.db")
 
 
 @contextmanager

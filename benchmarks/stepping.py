@@ -86,7 +86,7 @@ def steps(setting: Setting) -> Table:
     )
     for store in setting.stores:
         with ExitStack() as stack:
-            table.add(*asyncio.run(_steps(Settings(**_lower(setting.database(stack, store))), store, count)))
+            table.add(*asyncio.run(_steps(Settings(**_lower(setting.database(stack, store).variables)), store, count)))
     table.notes.append(
         "Bytes: what the store is given per step (entry, messages, checkpoint, the run's record that is replaced). "
         "The model is scripted and in the same process, so the milliseconds are Agio's and the store's alone. "

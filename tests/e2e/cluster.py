@@ -3,22 +3,19 @@
 Not responsible for calling it (`client.py`), nor for the servers that it calls itself (`neighbours.py`).
 """
 
-import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 import httpx
-from pymongo import MongoClient
 
+from tests.support.databases import Database
 from tests.support.server import environment, free_port
 
 WORKERS = 4
@@ -35,51 +32,6 @@ ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 if os.getppid() == int(sys.argv[1]):
     os.execv(sys.argv[2], sys.argv[2:])
 """
-
-
-class Database(Protocol):
-    """Where a cluster keeps everything."""
-
-    @property
-    def variables(self) -> dict[str, str]:
-        """What names it to a server."""
-        ...
-
-    def workers(self) -> dict[str, int]:
-        """Return the process ids of the workers on record by the workers' ids, dead ones included."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class SQLiteFile:
-    """A database in a file."""
-
-    path: Path
-
-    @property
-    def variables(self) -> dict[str, str]:
-        return {"AGIO_DATABASE_URL": f"sqlite:///{self.path}"}
-
-    def workers(self) -> dict[str, int]:
-        with suppress(sqlite3.OperationalError), closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)) as db:
-            return {row[0]: int(json.loads(row[1])["pid"]) for row in db.execute("SELECT id, about FROM workers")}
-        return {}
-
-
-@dataclass(frozen=True, slots=True)
-class MongoDatabase:
-    """A database on a replica set."""
-
-    uri: str
-
-    @property
-    def variables(self) -> dict[str, str]:
-        return {"AGIO_MONGO_URI": self.uri}
-
-    def workers(self) -> dict[str, int]:
-        with MongoClient[dict[str, Any]](self.uri, serverSelectionTimeoutMS=5_000) as client:
-            found = client.get_default_database()["workers"].find()
-            return {each["_id"]: int(each["about"]["pid"]) for each in found}
 
 
 class Cluster:

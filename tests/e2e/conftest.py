@@ -6,8 +6,9 @@ import pytest
 
 from agio.testing.openai_server import FakeOpenAI, RunningServer, running_server
 from tests.e2e.client import Client
-from tests.e2e.cluster import Cluster, MongoDatabase, SQLiteFile
+from tests.e2e.cluster import Cluster
 from tests.e2e.neighbours import Effects, running_effects
+from tests.support.databases import MongoDatabase, SQLiteFile
 from tests.support.mongod import fresh_database
 
 LEASE_S = 3
