@@ -53,7 +53,7 @@ async def _crowd(url: str, port: int, cpu_s) -> tuple[int, list[float], float]: 
 
 def paused(setting: Setting) -> Table:
     """Runs at rest cost a server nothing."""
-    count = 2_000 if setting.quick else 20_000
+    count = 2_000 if setting.quick else 100_000
     table = Table(
         f"At rest: {count:,} runs made with `start: false` semantics (paused), one worker",
         ["store", "runs/s made", "MB before", "MB after", "growth MB"],
@@ -66,7 +66,7 @@ def paused(setting: Setting) -> Table:
 
 
 async def _paused(url: str, count: int, now_mb) -> tuple[float, float, float]:  # type: ignore[no-untyped-def]
-    limits = httpx.Limits(max_connections=32)
+    limits = httpx.Limits(max_connections=32, keepalive_expiry=1)  # well below the server's, which would race it
     async with httpx.AsyncClient(base_url=url, timeout=120, limits=limits) as client:
         made = (await client.post("/api/runs", json={"agent_id": "assistant", "message": "x"})).json()
         await asyncio.sleep(1)

@@ -32,6 +32,9 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "forwarded_allow_ips": "*" if settings.trust_proxy else None,
         # Longer than the drain, which runs while uvicorn waits for the streams.
         "timeout_graceful_shutdown": math.ceil(settings.drain_s) + GRACE_S,
+        # Longer than clients and proxies (60 s in nginx) keep idle connections: who re-uses one that the server has
+        # just closed gets an error that looks like a lost request.
+        "timeout_keep_alive": 75,
         # At its default of 5 s the supervisor kills workers that are merely busy.
         "timeout_worker_healthcheck": 30,
     }

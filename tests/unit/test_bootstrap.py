@@ -323,6 +323,7 @@ async def test_process_without_a_supervisor_watches_nobody():
 def test_server_waits_for_streams_longer_than_the_drain_takes(settings: Settings):
     options = server_options(with_(settings, drain_s=7.5, workers=4))
     assert options["timeout_graceful_shutdown"] == 13
+    assert options["timeout_keep_alive"] > 60, "nginx would re-use connections that the server has closed"
     assert (options["workers"], "reload" in options) == (4, False)
     assert options.keys() <= inspect.signature(uvicorn.Config).parameters.keys()
 
