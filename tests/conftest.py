@@ -31,11 +31,14 @@ NEIGHBOURS = (
 )
 
 
+#: This suite's own; the parallel workers inherit them from here.
+OWN = ("AGIO_REQUIRE_MONGO", "AGIO_FAULTS")
+
+
 def pytest_configure() -> None:
     forbid_outside_network()
     for name in list(os.environ):
-        # AGIO_REQUIRE_MONGO is this suite's own; the parallel workers inherit it from here.
-        if name.startswith(("AGIO_", *NEIGHBOURS)) and name != "AGIO_REQUIRE_MONGO":
+        if name.startswith(("AGIO_", *NEIGHBOURS)) and name not in OWN:
             del os.environ[name]
 
 

@@ -15,6 +15,7 @@ import msgspec
 from pydantic import WithJsonSchema
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
+from agio import crashes
 from agio.domain.errors import Invalid
 from agio.domain.events import Deltas, Event, fields_of
 from agio.domain.journal import Entry, unfold
@@ -174,6 +175,7 @@ async def stream(
                 chunk = stream_bytes(item, after, style)
                 if chunk:
                     yield chunk
+        crashes.at("close")
     finally:
         if on_leave is not None:
             leaving = asyncio.ensure_future(on_leave())

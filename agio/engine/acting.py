@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
+from agio import crashes
 from agio.domain import events as ev
 from agio.domain.approvals import Approval
 from agio.domain.errors import ToolError
@@ -257,6 +258,7 @@ async def _call(drive: Drive, one: _Planned) -> None:
     began = time.monotonic()
     try:
         text = await execute(one.tool, context, one.text)
+        crashes.at("effect")
     except ToolError as error:
         if error.code == "invalid_arguments":
             drive.journal.emit(ev.Warned(code=error.code, message=f"tool call {call.name!r}: {error}"))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from agio import crashes
 from agio.domain import control
 from agio.domain.agents import AgentSnapshot
 from agio.domain.branches import Branch
@@ -143,6 +144,7 @@ class Continuing:
             )
         except AlreadyExists:
             raise AlreadyExists(f"there is a run {run.id!r} already") from None
+        crashes.at("accept")
         if request.kind == "restore":
             await self._stand_on(caller, session.id, branch.id, now)
         self._notify(made)
@@ -226,6 +228,23 @@ class Continuing:
 
         await self._store.update(SESSIONS, caller.group_id, session_id, change)
 
+    async def settle(self, caller: Caller, run: Run) -> None:
+        """Let the session stand on the branch of a run that was restored or retried, unless it has moved on since.
+
+        For whoever was asked again for what is there: the first request may have died before it came to that.
+        """
+        branch = (await self._store.lineage(caller.group_id, run.branch_id))[0]
+        now = utc_now()
+
+        def change(session: Session) -> Session:
+            left_behind = branch.kind == "restore" or session.current_branch_id == branch.parent_id
+            if not left_behind or session.current_branch_id == branch.id or session.updated_at > branch.created_at:
+                return session
+            return replace(session, current_branch_id=branch.id, updated_at=now)
+
+        if branch.kind in ("restore", "retry"):
+            await self._store.update(SESSIONS, caller.group_id, run.session_id, change)
+
     async def _attempt(
         self,
         caller: Caller,
@@ -239,6 +258,7 @@ class Continuing:
         modifications: Mapping[str, Any] | None = None,
     ) -> Run:
         await self._store.insert(BRANCHES, branch)
+        crashes.at("fork")
         base_step = plan.base_step if plan else (checkpoint.step if checkpoint else run.base_step)
         digest = plan.snapshot.digest if plan else run.agent_digest
 
@@ -272,6 +292,7 @@ class Continuing:
         except InvalidTransition:
             await self._store.delete(BRANCHES, caller.group_id, branch.id)  # another attempt was first
             raise
+        crashes.at("accept")
         self._notify(made)
         return made
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from agio import crashes
 from agio.domain.approvals import Approval
 from agio.domain.checkpoints import Checkpoint
 from agio.domain.errors import StoreUnavailable
@@ -275,6 +276,7 @@ class JournalWriter:
                 log.exception("an entry could not be stored", extra={"run_id": batch[0].entry.run_id})
                 results = [error]
                 break
+        crashes.committed(batch, results)
         for (journal, append), result in zip(taken, results, strict=True):
             if not isinstance(result, BaseException):
                 self._hub.publish(append.entry)

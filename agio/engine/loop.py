@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
+from agio import crashes
 from agio.domain import control
 from agio.domain import events as ev
 from agio.domain.errors import LeaseLost, ProviderError, StoreUnavailable
@@ -320,6 +321,7 @@ async def _give_back(drive: Drive, *, handed_over: bool) -> None:
     drive.closing = True
     drive.journal.seal()
     await drive.journal.flush()
+    crashes.at("drain")
     await _project(drive, RunUpdate(status=RunStatus.QUEUED, last_seq=drive.journal.head, handed_over=handed_over))
 
 

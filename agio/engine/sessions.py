@@ -248,7 +248,22 @@ class Sessions:
         """Return the session's branches, oldest first. Raises `NotFound`."""
         session = await self.get(caller, session_id)
         found = await self._branches(caller, session_id=session_id)
-        return _heads(session, found, await self._store.session_checkpoints(caller.group_id, session_id))
+        checkpoints = await self._store.session_checkpoints(caller.group_id, session_id)
+        return _heads(session, await self._used(caller, session, found, checkpoints), checkpoints)
+
+    async def _used(
+        self, caller: Caller, session: Session, branches: Sequence[Branch], checkpoints: Sequence[Checkpoint]
+    ) -> Sequence[Branch]:
+        """Leave out those that nothing came to: the process that made them died before the run was accepted."""
+        known = {session.current_branch_id, *(checkpoint.branch_id for checkpoint in checkpoints)}
+        return [
+            branch
+            for branch in branches
+            if branch.kind == "root" or branch.id in known or await self._has_run(caller, branch.id)
+        ]
+
+    async def _has_run(self, caller: Caller, branch_id: str) -> bool:
+        return bool((await self._store.list_runs(caller.group_id, RunFilter(branch_id=branch_id), limit=1)).items)
 
     async def tree(self, caller: Caller, session_id: str) -> SessionTree:
         """Return the session's branches, checkpoints and runs. Raises `NotFound`."""
@@ -261,7 +276,9 @@ class Sessions:
                 gone |= (await self._reading.checkpoints(caller, run.id))[1]
         return SessionTree(
             session=session,
-            branches=_heads(session, tree.branches, tree.checkpoints),
+            branches=_heads(
+                session, await self._used(caller, session, tree.branches, tree.checkpoints), tree.checkpoints
+            ),
             checkpoints=tree.checkpoints,
             superseded=frozenset(gone),
             runs=[*runs],

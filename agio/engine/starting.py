@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from agio import crashes
 from agio.domain import control
 from agio.domain.agents import Agent, AgentSnapshot
 from agio.domain.branches import Branch
@@ -94,6 +95,7 @@ class Starting:
             may_wait=request.on_busy in (OnBusy.QUEUE, OnBusy.INTERRUPT),
         )
         made = await self._create(caller, creation, request.on_busy)
+        crashes.at("accept")
         if not is_new:
             await self._touch(caller, session.id, now)
         self._notify(made)

@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from contextlib import aclosing
 from typing import Any
 
+from agio import crashes
 from agio.domain import control
 from agio.domain.errors import StoreUnavailable
 from agio.domain.ids import new_id
@@ -264,6 +265,7 @@ class Worker:
                 self._take(Claim(run=fresh, abandoned=True))
 
     def _take(self, claim: Claim) -> None:
+        crashes.at("claim")
         token = ControlToken(claim.run)
         self._tokens[claim.run.id] = token
         self._interest.owns_runs = True

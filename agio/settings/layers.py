@@ -25,6 +25,7 @@ _READ_ELSEWHERE = frozenset(
         f"{PREFIX}URL",  # clients: which server to talk to
         f"{PREFIX}BASE_URL",
         f"{PREFIX}CRASH_AT",  # tests
+        f"{PREFIX}FAULTS",
         f"{PREFIX}REQUIRE_MONGO",
     }
 )

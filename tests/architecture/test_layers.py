@@ -14,26 +14,28 @@ PACKAGE = Path(__file__).resolve().parents[2] / "agio"
 ALLOWED: dict[str, set[str]] = {
     # pure data and rules
     "domain": set(),
+    # where tests make a process die
+    "crashes": set(),
     # ports, and what their adapters share
     "storage.port": {"domain"},
     "storage": {"storage.port", "domain"},
     "providers.base": {"domain"},
     "tools": {"domain"},
     # adapters: named by bootstrap alone
-    "storage.sqlite": {"storage.port", "storage", "domain"},
-    "storage.mongo": {"storage.port", "storage", "domain"},
+    "storage.sqlite": {"storage.port", "storage", "domain", "crashes"},
+    "storage.mongo": {"storage.port", "storage", "domain", "crashes"},
     "providers": {"providers.base", "domain"},
     "tools.builtin": {"tools", "domain"},
     "tools.mcp": {"tools", "domain"},
     # use cases
-    "engine": {"storage.port", "storage", "providers.base", "tools", "domain"},
+    "engine": {"storage.port", "storage", "providers.base", "tools", "domain", "crashes"},
     # around them
     "settings": {"domain"},
     "security": {"storage.port", "domain"},
     "observability": {"domain"},
     "client": {"domain"},
     # edges
-    "api": {"engine", "security", "observability", "settings", "domain"},
+    "api": {"engine", "security", "observability", "settings", "domain", "crashes"},
     "cli": {"engine", "security", "observability", "settings", "domain", "client", "bootstrap"},
     # what a server or a person starts
     "api.app": {"api", "bootstrap", "settings", "observability", "tools", "domain"},
@@ -47,7 +49,7 @@ SEES_EVERYTHING = {"bootstrap", "testing"}
 PUBLIC_NAMES_FROM = {"client", "tools", "domain"}
 
 #: Layers that import nothing but the standard library and Agio's own modules.
-STANDARD_LIBRARY_ONLY = {"domain", "storage.port", "providers.base"}
+STANDARD_LIBRARY_ONLY = {"domain", "crashes", "storage.port", "providers.base"}
 
 #: What only certain layers may know.
 AT_HOME: dict[str, set[str]] = {

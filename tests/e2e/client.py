@@ -97,6 +97,11 @@ class Follower:
         """Return when it has attached so many times."""
         await self._wait(lambda: [True] if self.connections >= times else [])
 
+    @property
+    def is_done(self) -> bool:
+        """It has the last event, and its connection has ended."""
+        return self._task is not None and self._task.done()
+
     async def all(self) -> list[Frame]:
         """Return every event, once the run has ended; they are checked to be whole."""
         assert self._task is not None

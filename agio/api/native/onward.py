@@ -1,5 +1,6 @@
 """Going on from a checkpoint, once per key: new runs, several at a time, and the run itself rewound."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 from agio.api.native.attach import attach
 from agio.api.native.schemas.checkpoints import ForkList, view_fork
 from agio.api.once import once, reserve
+from agio.domain.branches import Branch
 from agio.domain.checkpoints import Checkpoint
 from agio.domain.errors import AlreadyExists, Invalid, InvalidTransition, NotFound
 from agio.domain.ids import checkpoint_id as place
@@ -76,6 +78,7 @@ async def _fork_once(call: Call, fork: ForkRequest, since: datetime | None) -> R
         with suppress(NotFound):  # another group's run has the id
             run = await get_run(call.engine.store, call.caller, fork.run_id or "")
             if since is not None and run.created_at >= since:
+                await call.engine.continuing.settle(call.caller, run)
                 return run
         raise
 
@@ -137,12 +140,43 @@ async def _rewind_once(call: Call, fork: ForkRequest, since: datetime | None) ->
 
 
 async def _rewound(call: Call, fork: ForkRequest, since: datetime | None) -> Run | None:
+    run_id = (await find_checkpoint(call.engine, call.caller, fork.checkpoint_id)).run_id
+
+    def is_it(branch: Branch) -> bool:
+        return branch.kind == "restore" and branch.from_checkpoint_id == fork.checkpoint_id
+
+    return await _attempted(call.engine, call.caller, run_id, since, is_it)
+
+
+async def retry_once(engine: Engine, caller: Caller, run_id: str, since: datetime | None) -> Run:
+    """Retry the run, unless a request under the same key, noted at `since`, did; it may have failed again since."""
+
+    def is_it(branch: Branch) -> bool:
+        return branch.kind == "retry"
+
+    if (run := await _attempted(engine, caller, run_id, since, is_it)) is not None:
+        return run
+    try:
+        return await engine.continuing.retry(caller, run_id)
+    except InvalidTransition:
+        run = await _attempted(engine, caller, run_id, since, is_it)
+        if run is None:
+            raise
+        return run
+
+
+async def _attempted(
+    engine: Engine, caller: Caller, run_id: str, since: datetime | None, is_it: Callable[[Branch], bool]
+) -> Run | None:
+    """Return the run if its present attempt was made after `since`, on a branch as wanted."""
     if since is None:
         return None
-    run_id = (await find_checkpoint(call.engine, call.caller, fork.checkpoint_id)).run_id
-    run = await get_run(call.engine.store, call.caller, run_id)
-    branch = (await call.engine.store.lineage(call.caller.group_id, run.branch_id))[0]
-    return run if branch.from_checkpoint_id == fork.checkpoint_id and branch.created_at >= since else None
+    run = await get_run(engine.store, caller, run_id)
+    branch = (await engine.store.lineage(caller.group_id, run.branch_id))[0]
+    if branch.created_at < since or not is_it(branch):
+        return None
+    await engine.continuing.settle(caller, run)
+    return run
 
 
 def answer_with(view: BaseModel, status: int, *, location: str | None = None) -> JSONResponse:

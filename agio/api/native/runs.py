@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse, Response
 from agio.api.context import CallerDep, EngineDep
 from agio.api.native.attach import attach, stream_example
 from agio.api.native.chat import start_once
+from agio.api.native.onward import retry_once
 from agio.api.native.schemas.common import Limit, ListOf, Offset, When, as_utc, listed
 from agio.api.native.schemas.runs import (
     CancelBody,
@@ -265,8 +266,10 @@ async def cancel_run(run_id: RunPath, engine: EngineDep, caller: CallerDep, body
 async def retry_run(run_id: RunPath, request: Request, engine: EngineDep, caller: CallerDep) -> Response:
     """A new attempt of the same run, from its last checkpoint."""
 
+    note, _ = await reserve(request, engine, caller)
+
     async def make(_: str) -> Response:
-        run = await engine.continuing.retry(caller, run_id)
+        run = await retry_once(engine, caller, run_id, note.created_at if note else None)
         view = view_run(await engine.reading.detail(caller, run.id))
         return JSONResponse(view.model_dump(mode="json"), 202)
 

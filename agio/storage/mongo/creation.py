@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from pymongo.errors import DuplicateKeyError
 
+from agio import crashes
 from agio.domain.branches import Branch
 from agio.domain.errors import AlreadyExists, BranchBusy, Conflict
 from agio.storage.codec import dump_record
@@ -45,6 +46,7 @@ class Creation(Part):
             await self._check_branch(creation.branch, made=branch is not None)
             run = replace(creation.run, holds_branch=not waits)
             state = first_state(run, spec=spec, stamp=stamp)
+            crashes.at("fork")
             state = await self._accept(state, may_wait=creation.may_wait)
         except (AlreadyExists, BranchBusy):
             await together(

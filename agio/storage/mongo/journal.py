@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from pymongo.errors import BulkWriteError
 
+from agio import crashes
 from agio.domain.approvals import Approval
 from agio.domain.errors import AgioError, LeaseLost, NotFound
 from agio.domain.runs import Run
@@ -39,6 +40,7 @@ class JournalMethods(ApprovalMethods):
         refused, found = await self._put_entries(documents)
         await self._drop_approvals([approval for number in refused for approval in made[number]])
         accepted = {n: item for n, item in enumerate(batch) if n not in refused and item.update is not None}
+        crashes.at("append")
         projection = Projection(self._runs, accepted, found)
         await projection.write()
         for run in await self._follow_up(projection.changed):

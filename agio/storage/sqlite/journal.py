@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from agio import crashes
 from agio.domain.control import project
 from agio.domain.errors import Conflict, LeaseLost
 from agio.domain.journal import Entry
@@ -42,6 +43,7 @@ def _append(
     connection: Connection, batch: Sequence[Append], parts: Sequence[EntryParts], inline_limit: int
 ) -> list[AppendResult]:
     verdicts = insert_entries(connection, parts, inline_limit)
+    crashes.at("append")
     return [_follow_up(connection, item, verdict) for item, verdict in zip(batch, verdicts, strict=True)]
 
 

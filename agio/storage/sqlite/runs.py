@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from agio import crashes
 from agio.domain.agents import AgentSnapshot
 from agio.domain.errors import AlreadyExists, BranchBusy, InvalidTransition, NotFound
 from agio.domain.runs import Run, RunFilter, RunSpec
@@ -82,6 +83,7 @@ def _create(connection: Connection, creation: RunCreation, inline_limit: int) ->
         insert_missing_record(connection, SESSIONS, creation.session)
     if creation.branch is not None:
         insert_record(connection, BRANCHES, creation.branch)
+        crashes.at("fork")
     run = replace(run, holds_branch=holder is None)
     no = insert_run(connection, run)
     connection.execute("INSERT INTO specs VALUES (?, ?)", (no, dump_record(creation.spec)))
