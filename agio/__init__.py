@@ -23,6 +23,7 @@ _HOMES = {
     "ToolError": "agio.domain.errors",
     "WebSearchTool": "agio.tools.builtin",
     "create_app": "agio.api.app",
+    "sse_stream": "agio.api.text_stream",
     "tool": "agio.tools",
 }
 

@@ -1,4 +1,5 @@
 from agio.api.app import create_app as create_app
+from agio.api.text_stream import sse_stream as sse_stream
 from agio.bootstrap.agent import Agent as Agent
 from agio.bootstrap.embedded import RunFailed as RunFailed
 from agio.bootstrap.embedded import RunResult as RunResult
@@ -23,5 +24,6 @@ __all__ = [
     "WebSearchTool",
     "__version__",
     "create_app",
+    "sse_stream",
     "tool",
 ]

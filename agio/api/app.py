@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from agio import __version__
-from agio.api import docs, problems, ui
+from agio.api import docs, problems, protocols, ui
 from agio.api.context import Runtime
 from agio.api.middleware import BodyLimit, RequestId
 from agio.api.native import (
@@ -95,6 +95,7 @@ def create_app(
         app.include_router(router, prefix="/api/v1", include_in_schema=False)
     app.include_router(meta.probes)
     describe(app)
+    protocols.install(app, settings.wires)
     if settings.docs_enabled:
         docs.install(app)
     ui.mount(app, ui_dir or find_ui())

@@ -1,12 +1,16 @@
-"""What routes are given: the engine and the caller."""
+"""What routes, of HTTP and WebSocket alike, are given: the engine and the caller."""
 
 from typing import Annotated, Protocol
 
-from fastapi import Depends, Request
+from fastapi import Depends
+from starlette.requests import HTTPConnection
 
 from agio.domain.errors import StoreUnavailable
 from agio.engine.caller import Caller
 from agio.engine.engine import Engine
+from agio.settings import Settings
+
+DEFAULT_SESSION_TIMEOUT_S = 3600.0
 
 
 class Runtime(Protocol):
@@ -27,28 +31,40 @@ class Runtime(Protocol):
         ...
 
 
-def get_runtime(request: Request) -> Runtime:
+def get_runtime(connection: HTTPConnection) -> Runtime:
     """Return the application's runtime."""
-    runtime: Runtime = request.app.state.runtime
+    runtime: Runtime = connection.app.state.runtime
     return runtime
 
 
-def get_engine(request: Request) -> Engine:
+def get_engine(connection: HTTPConnection) -> Engine:
     """Return the engine.
 
     Raises:
         StoreUnavailable: the store has not been opened yet.
     """
-    runtime = get_runtime(request)
+    runtime = get_runtime(connection)
     if not runtime.ready:
         raise StoreUnavailable("the database cannot be reached yet; the server keeps trying")
     return runtime.engine
 
 
-def get_caller(request: Request) -> Caller:
+def get_caller(connection: HTTPConnection) -> Caller:
     """Return who calls. Without authentication everyone is `anonymous` of the group `default`."""
-    caller: Caller = getattr(request.state, "caller", None) or Caller()
+    caller: Caller = getattr(connection.state, "caller", None) or Caller()
     return caller
+
+
+def get_answer_timeout(connection: HTTPConnection) -> float | None:
+    """Return how many seconds a request without a stream may wait for its run; None: as long as it takes."""
+    settings: Settings | None = getattr(connection.app.state, "settings", None)
+    return settings.answer_timeout_s if settings else None
+
+
+def get_session_timeout(connection: HTTPConnection) -> float:
+    """Return after how many idle seconds the sessions of wires that let them expire do so."""
+    settings: Settings | None = getattr(connection.app.state, "settings", None)
+    return settings.session_timeout_s if settings else DEFAULT_SESSION_TIMEOUT_S
 
 
 EngineDep = Annotated[Engine, Depends(get_engine)]

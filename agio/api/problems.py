@@ -98,10 +98,10 @@ def problem(
         "retryable": retryable,
     }
     body |= {key: value for key, value in extra.items() if value is not None}
-    return JSONResponse(_sayable(body), status, headers=headers, media_type="application/problem+json")
+    return JSONResponse(sayable(body), status, headers=headers, media_type="application/problem+json")
 
 
-def _sayable(value: Any) -> Any:
+def sayable(value: Any) -> Any:
     """Return the value without what JSON and UTF-8 cannot say: a refused value may hold it."""
     match value:
         case str():
@@ -109,9 +109,9 @@ def _sayable(value: Any) -> Any:
         case float():
             return value if math.isfinite(value) else str(value)
         case dict():
-            return {_sayable(name): _sayable(item) for name, item in value.items()}
+            return {sayable(name): sayable(item) for name, item in value.items()}
         case list() | tuple():
-            return [_sayable(item) for item in value]
+            return [sayable(item) for item in value]
     return value
 
 
@@ -129,12 +129,17 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def status_of(error: err.AgioError) -> int:
+    """Return the HTTP status of a domain error."""
+    if getattr(error, "field", None) in CURSOR_FIELDS:
+        return 400
+    return next(status for kind, status in STATUS_OF if isinstance(error, kind))
+
+
 def answer_error(request: Request, error: err.AgioError) -> JSONResponse:
     """Return the answer to a domain error."""
-    status = next(status for kind, status in STATUS_OF if isinstance(error, kind))
+    status = status_of(error)
     field = getattr(error, "field", None)
-    if field in CURSOR_FIELDS:
-        status = 400
     return problem(
         request,
         status,
@@ -157,7 +162,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        findings = [_finding(item) for item in error.errors()]
+        findings = findings_of(error)
         fields = [{"field": _field(item["loc"]), "message": str(item["msg"])} for item in findings]
         return problem(request, 422, "validation_error", findings, errors=fields)
 
@@ -196,6 +201,11 @@ def allowed_methods(app: FastAPI, request: Request) -> list[str]:
         if any(route.matches(scope)[0] is Match.FULL for route in app.routes if not isinstance(route, Mount)):
             found.append(method)
     return found or ["GET", "HEAD"]  # files
+
+
+def findings_of(error: RequestValidationError) -> list[dict[str, Any]]:
+    """Return what is wrong with a request, one `{type, loc, msg, input}` each, as Pydantic has it."""
+    return [_finding(item) for item in error.errors()]
 
 
 def _finding(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def make_frames(entry: Entry) -> Frames:
             continue
         data = _delta(entry, seq, event, 0) if isinstance(event, Deltas) else wire_event(entry, seq, event)
         seqs.append(seq)
-        heads.append(f"event: {data['type']}\ndata: ".encode() + _one_line(_encode(data)) + b"\n")
+        heads.append(f"event: {data['type']}\ndata: ".encode() + one_line(_encode(data)) + b"\n")
     return Frames(seqs, heads)
 
 
@@ -102,15 +102,20 @@ def _add_deltas(entry: Entry, seq: int, event: Deltas, seqs: list[int], heads: l
     start = f"event: {name}\ndata: ".encode() + shared + b',"seq":'
     for offset, content in enumerate(event.contents):
         seqs.append(seq + offset)
-        heads.append(b'%b%d,"content":%b}\n' % (start, seq + offset, _one_line(_encode(content))))
+        heads.append(b'%b%d,"content":%b}\n' % (start, seq + offset, one_line(_encode(content))))
 
 
-def _one_line(data: bytes) -> bytes:
+def one_line(data: bytes) -> bytes:
     """Escape what some readers take for a line break though JSON does not."""
     if b"\xe2\x80" in data or b"\xc2\x85" in data:
         for raw, escaped in _ODD_BREAKS:
             data = data.replace(raw, escaped)
     return data
+
+
+def data_line(value: Any) -> bytes:
+    """Return `data: <JSON on one line>` with its line end; a frame is this and an empty line at least."""
+    return b"data: %b\n" % one_line(_encode(value))
 
 
 def stream_bytes(published: Published, after: int, style: IdStyle) -> bytes:
@@ -178,23 +183,37 @@ async def stream(
         crashes.at("close")
     finally:
         if on_leave is not None:
-            leaving = asyncio.ensure_future(on_leave())
-            _leaving.add(leaving)
-            leaving.add_done_callback(_leaving.discard)
+            by_itself(on_leave())
+
+
+def by_itself(work: Awaitable[None]) -> None:
+    """Do the rest of a response's work after it has ended, even where it was cancelled."""
+    leaving = asyncio.ensure_future(work)
+    _leaving.add(leaving)
+    leaving.add_done_callback(_leaving.discard)
 
 
 _leaving: set[asyncio.Future[None]] = set()
 
 
+KEEP_ALIVE = ServerSentEvent(comment="keep-alive", sep="\n")
+"""A comment, which readers pass over."""
+
+
 class EventStream(EventSourceResponse):
     """An event stream with Agio's line ends, keep-alives and time limits."""
 
-    def __init__(self, content: AsyncIterator[bytes], headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        content: AsyncIterator[bytes],
+        headers: dict[str, str] | None = None,
+        keep_alive: ServerSentEvent = KEEP_ALIVE,
+    ) -> None:
         super().__init__(
             content,
             headers={"X-Accel-Buffering": "no", **(headers or {})},
             ping=KEEP_ALIVE_S,
-            ping_message_factory=lambda: ServerSentEvent(comment="keep-alive", sep="\n"),
+            ping_message_factory=lambda: keep_alive,
             sep="\n",
             send_timeout=SEND_TIMEOUT_S,
             shutdown_event=anyio.Event(),

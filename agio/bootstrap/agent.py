@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
@@ -162,6 +163,24 @@ class Agent:
         Ends with `run_completed`, `run_failed` or `run_cancelled`. Leaving it earlier cancels the run.
         """
         return self._embedded.stream(self, self._request(message, session_id, max_steps), approve)
+
+    async def run_stream(
+        self,
+        prompt: str,
+        *,
+        session_id: str | None = None,
+        max_steps: int | None = None,
+        approve: Approve | None = None,
+    ) -> AsyncGenerator[str, None]:
+        """Run as `arun` does and yield the answer's text while it is made; the pieces are to be joined.
+
+        Raises:
+            RunFailed: there is no answer; its `code` says why.
+        """
+        request = self._request(prompt, session_id, max_steps)
+        async with aclosing(self._embedded.texts(self, request, approve)) as texts:
+            async for text in texts:
+                yield text
 
     def serve(
         self,

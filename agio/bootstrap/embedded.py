@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from agio.api.speech import Speech
 from agio.api.sse import wire_events
 from agio.bootstrap.agents import DeclaredAgent
 from agio.bootstrap.assembly import make_engine
@@ -122,6 +123,21 @@ class Embedded:
         async with self._open(agent) as engine, aclosing(_follow(engine, request, approve)) as events:
             async for event in events:
                 yield event["type"], event
+
+    async def texts(
+        self, agent: DeclaredAgent, request: StartRequest, approve: Approve | None
+    ) -> AsyncGenerator[str, None]:
+        """Yield what the run says. Raises `RunFailed`."""
+        speech = Speech()
+        end: dict[str, Any] = {}
+        async with self._open(agent) as engine, aclosing(_follow(engine, request, approve)) as events:
+            async for end in events:
+                if end["type"] == "content_reset":
+                    speech.reset(end["message_id"])
+                elif end["type"] == "content_delta" and (text := speech.say(end["message_id"], end["content"])):
+                    yield text
+        if end["type"] != "run_completed":
+            raise _failure(end)
 
     @asynccontextmanager
     async def _open(self, agent: DeclaredAgent) -> AsyncIterator[Engine]:

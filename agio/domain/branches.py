@@ -34,6 +34,7 @@ class Branch:
     edits: tuple[MessageEdit, ...] = ()
     """Replacements for messages before `fork_position`; the parent keeps its own."""
     kind: Literal["root", "restore", "fork", "retry", "busy"] = "root"
+    """A session that expired goes on with another root."""
     from_checkpoint_id: str | None = None
     name: str | None = None
     created_by: str = "anonymous"

@@ -6,6 +6,10 @@ import time
 import uuid
 
 _CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+SESSION_ID_RULE = "a session id has 1 to 128 letters, digits and the characters _ - . : @ +"
+SESSION_ID = r"[A-Za-z0-9_-][A-Za-z0-9_.:@+-]{0,127}"
+"""Sessions bear the names that clients have for them: `user-123`, `ann@example.org`."""
+_SESSION_ID = re.compile(SESSION_ID)
 
 
 def new_id() -> str:
@@ -19,6 +23,11 @@ def new_id() -> str:
 def is_client_id(text: str) -> bool:
     """Say whether a client may choose `text` as an id: 1 to 64 letters, digits, `_` or `-`."""
     return _CLIENT_ID.fullmatch(text) is not None
+
+
+def is_session_id(text: str) -> bool:
+    """Say whether a client may name a session so: 1 to 128 letters, digits and `_ - . : @ +`."""
+    return _SESSION_ID.fullmatch(text) is not None
 
 
 def checkpoint_id(run_id: str, seq: int) -> str:

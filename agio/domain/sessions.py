@@ -31,6 +31,13 @@ class Session:
     agent_id: str | None = None
     title: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    idle_timeout_s: float | None = None
+    """Seconds after its last use that what was said in it is forgotten; None: never."""
     created_by: str = "anonymous"
     created_at: datetime
     updated_at: datetime
+    """Last use: the last message that it took, or a change of its record."""
+
+    def is_idle(self, used_at: datetime, now: datetime) -> bool:
+        """Say whether it has expired by `now`, having been used last at `used_at`."""
+        return self.idle_timeout_s is not None and (now - used_at).total_seconds() >= self.idle_timeout_s

@@ -8,6 +8,7 @@ from agio.engine.agents import Agents
 from agio.engine.caller import Caller
 from agio.engine.commands import Commands
 from agio.engine.continuing import Continuing
+from agio.engine.conversations import Conversations
 from agio.engine.hub import Published
 from agio.engine.keyed import KeyedRequests
 from agio.engine.reading import Reading
@@ -45,6 +46,7 @@ class Engine:
         self.reading = Reading(store, toolbox)
         self.keyed = KeyedRequests(store)
         self.sessions = Sessions(store, self.commands, self.reading, self.worker.hub)
+        self.conversations = Conversations(store, self.sessions, self.reading)
         self.tools = Tools(store, toolbox)
 
     def tail(

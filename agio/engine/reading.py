@@ -121,6 +121,10 @@ class Reading:
             raise NotFound(f"there is no branch {branch_id!r} in that session")
         return await self._store.read_messages(caller.group_id, wanted, end=await self._settled_end(caller, lineage[0]))
 
+    async def message_count(self, caller: Caller, branch: Branch) -> int:
+        """Return how many messages a conversation has on a branch, up to its last checkpoint."""
+        return await self._settled_end(caller, branch)
+
     async def _settled_end(self, caller: Caller, branch: Branch) -> int:
         """Return where the branch's last checkpoint stands: what is behind it is a step under way."""
         end = await self._store.branch_end(caller.group_id, branch.id)

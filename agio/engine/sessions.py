@@ -10,7 +10,7 @@ from agio.domain.branches import Branch
 from agio.domain.checkpoints import Checkpoint
 from agio.domain.errors import AlreadyExists, Conflict, Invalid, InvalidTransition, NotFound
 from agio.domain.events import RunCancelled, RunCompleted, RunFailed, RunPaused, RunWaiting
-from agio.domain.ids import is_client_id, split_checkpoint_id
+from agio.domain.ids import SESSION_ID_RULE, is_session_id, split_checkpoint_id
 from agio.domain.runs import Run, RunFilter
 from agio.domain.sessions import Session
 from agio.domain.status import LIVE, RunStatus
@@ -115,8 +115,8 @@ class Sessions:
             AlreadyExists: the id is taken.
             Invalid: a bad id.
         """
-        if not is_client_id(session.id):
-            raise Invalid("a session id has 1 to 64 letters, digits, '-' or '_'", field="id")
+        if not is_session_id(session.id):
+            raise Invalid(SESSION_ID_RULE, field="id")
         root = Branch(
             id=session.current_branch_id,
             group_id=session.group_id,

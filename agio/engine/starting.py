@@ -11,7 +11,7 @@ from agio.domain.agents import Agent, AgentSnapshot
 from agio.domain.branches import Branch
 from agio.domain.errors import AlreadyExists, BranchBusy, Conflict, Invalid, NotFound
 from agio.domain.fork import AGENT_KEYS
-from agio.domain.ids import is_client_id, new_id
+from agio.domain.ids import SESSION_ID_RULE, is_session_id, new_id
 from agio.domain.messages import Content, text_of
 from agio.domain.runs import Budget, Run, RunFilter, RunSpec
 from agio.domain.sessions import OnBusy, Session
@@ -20,6 +20,7 @@ from agio.engine.agents import Agents
 from agio.engine.caller import Caller
 from agio.engine.clock import utc_now
 from agio.engine.creation import check_run_id, first_entry, new_run, not_started
+from agio.engine.expiry import begin_anew, has_expired
 from agio.storage.port import SESSIONS, RunCreation, Store
 
 
@@ -42,6 +43,8 @@ class StartRequest:
     budget: Budget | None = None
     detached: bool = True
     start: bool = True
+    idle_timeout_s: float | None = None
+    """Of a session that this message makes, or of one that expires already; None: one made here never does."""
 
 
 class Starting:
@@ -97,7 +100,7 @@ class Starting:
         made = await self._create(caller, creation, request.on_busy)
         crashes.at("accept")
         if not is_new:
-            await self._touch(caller, session.id, now)
+            await self._touch(caller, session, now, request.idle_timeout_s)
         self._notify(made)
         return made
 
@@ -184,10 +187,13 @@ class Starting:
     ) -> tuple[Session, bool]:
         if request.session_id is not None:
             try:
-                return await self._store.get(SESSIONS, caller.group_id, request.session_id), False
+                session = await self._store.get(SESSIONS, caller.group_id, request.session_id)
+                if request.branch_id is None and await has_expired(self._store, session, now):
+                    session = await begin_anew(self._store, session, by=caller.name, at=now)
+                return session, False
             except NotFound:
-                if not is_client_id(request.session_id):
-                    raise Invalid("a session id has 1 to 64 letters, digits, '-' or '_'", field="session_id") from None
+                if not is_session_id(request.session_id):
+                    raise Invalid(SESSION_ID_RULE, field="session_id") from None
                 if request.branch_id is not None:
                     raise NotFound(f"there is no branch {request.branch_id!r} in that session") from None
         elif request.branch_id is not None:
@@ -200,6 +206,7 @@ class Starting:
             current_branch_id=session_id,
             user_id=request.user_id,
             agent_id=agent.id,
+            idle_timeout_s=request.idle_timeout_s,
             title=text_of(request.message)[:80].strip() or None,
             created_by=caller.name,
             created_at=now,
@@ -217,8 +224,11 @@ class Starting:
         except NotFound:
             raise NotFound(f"there is no branch {branch_id!r}") from None
 
-    async def _touch(self, caller: Caller, session_id: str, now: datetime, **changes: Any) -> None:
-        await self._store.update(SESSIONS, caller.group_id, session_id, lambda s: replace(s, updated_at=now, **changes))
+    async def _touch(self, caller: Caller, session: Session, now: datetime, timeout_s: float | None) -> None:
+        changes: dict[str, Any] = {"updated_at": now}
+        if session.idle_timeout_s is not None and timeout_s is not None:
+            changes["idle_timeout_s"] = timeout_s
+        await self._store.update(SESSIONS, caller.group_id, session.id, lambda record: replace(record, **changes))
 
 
 def _root(session: Session, now: datetime) -> Branch:

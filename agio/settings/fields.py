@@ -79,6 +79,12 @@ class Settings(BaseSettings):
     """Largest request body, in bytes."""
     rate_limit: Annotated[str | None, AfterValidator(check_rate_limit)] = None
     """Requests of one caller, as `<count>/<seconds>`; None: no limit. Used by the access layer."""
+    wires: Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(read_list)] = None
+    """Neighbours' interfaces to serve besides Agio's own, by name (`kawai`, `firefly`); None: all there are."""
+    answer_timeout_s: Seconds | None = None
+    """Seconds that a request without a stream waits for its run; then 504, and the run goes on. None: no limit."""
+    on_socket_close: Literal["detach", "cancel"] = "detach"
+    """What happens to the run that a WebSocket client started and left: it goes on, or is cancelled."""
     docs_enabled: Annotated[bool, _read_from("AGIO_DOCS_ENABLED", "DOCS_ENABLED")] = True
     """Serve the API's description and its consoles (/docs, /redoc, /openapi.json)."""
     log_level: Annotated[

@@ -323,6 +323,8 @@ class Kind(Generic[T]):
     """Text fields that a search looks into."""
     unique: tuple[str, ...] = ()
     """Fields that no two records of a group share."""
+    instants: tuple[str, ...] = ()
+    """Instant fields that records may be counted by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -340,7 +342,7 @@ class AgentVersion:
 
 AGENTS = Kind("agents", Agent, filters=("enabled", "source"), members=("tags",), search=("id", "name", "description"))
 AGENT_VERSIONS = Kind("agent_versions", AgentVersion, filters=("agent_id",))
-SESSIONS = Kind("sessions", Session, filters=("user_id", "agent_id"), search=("id", "title"))
+SESSIONS = Kind("sessions", Session, filters=("user_id", "agent_id"), search=("id", "title"), instants=("updated_at",))
 BRANCHES = Kind("branches", Branch, filters=("session_id", "parent_id"))
 TOOLS = Kind("tools", StoredTool, filters=("enabled",), search=("name", "description"), unique=("name",))
 REQUESTS = Kind("requests", KeyedRequest)
@@ -379,6 +381,14 @@ class Catalog(Protocol):
 
     async def delete(self, kind: Kind[T], group_id: str, record_id: str) -> None:
         """Delete a record. Raises `NotFound`."""
+        ...
+
+    async def count_since(self, kind: Kind[T], field: str, since: datetime) -> int:
+        """Return how many records of every group have an instant `field` (one of `Kind.instants`) at or after.
+
+        Raises:
+            Invalid: the kind is not counted by that field.
+        """
         ...
 
     async def prune(self, kind: Kind[T], before: datetime) -> int:

@@ -68,7 +68,7 @@ async def test_the_probes_at_the_root_say_that_it_runs_and_whether_it_is_ready(t
         api.app.state.runtime.drain()
         draining = await api.client.get("/health/ready")
         alive = await api.client.get("/health")
-    assert set(health) == {"status", "version", "timestamp", "uptime"}
+    assert set(health) == {"status", "version", "timestamp", "sessions", "uptime"}
     assert (health["status"], health["uptime"] >= 0) == ("healthy", True)
     assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
     assert (draining.status_code, draining.json()) == (503, {"status": "not_ready"})

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from agio.api.problems import _sayable
+from agio.api.problems import sayable
 from agio.testing.provider import ScriptedProvider
 from tests.api.serving import serving
 
@@ -47,7 +47,7 @@ async def test_an_unknown_member_is_named_whatever_its_name(tmp_path: Path, name
 
 
 def test_a_problem_body_can_always_be_sent():
-    said = _sayable({"a\ud800": [float("nan"), float("inf"), "x\udfff", 1.5, None, True, ("ü",)]})
+    said = sayable({"a\ud800": [float("nan"), float("inf"), "x\udfff", 1.5, None, True, ("ü",)]})
     assert said == {"a?": ["nan", "inf", "x?", 1.5, None, True, ["ü"]]}
 
 
@@ -161,6 +161,7 @@ async def test_every_creating_call_names_its_headers(tmp_path: Path):
     assert keyed == {
         *("chat", "startRun", "createAgent", "createSession", "createTool", "retryRun"),
         *("restoreCheckpoint", "forkCheckpoint", "markCheckpoint", "markRunCheckpoint"),
+        *("kawaiChat", "fireflyRun", "fireflyStream"),
     }
 
 

@@ -33,6 +33,7 @@ PUBLIC = [
     "WebSearchTool",
     "__version__",
     "create_app",
+    "sse_stream",
     "tool",
 ]
 

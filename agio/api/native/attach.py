@@ -20,16 +20,24 @@ async def attach(
     Raises:
         Invalid: the run has not come that far.
     """
-    if after:
-        head = await engine.store.head(caller.group_id, run.id)
-        if after > head:
-            raise Invalid(f"event {after} does not exist; the run's last one is {head}", field="after")
-        if after == head and await _has_ended(engine, caller, run, head):
-            return Response(status_code=204)
+    if after and await is_at_end(engine, caller, run, after):
+        return Response(status_code=204)
     tail = engine.tail(caller, run.id, after=after, follow=follow)
     headers = {"X-Run-ID": run.id, "X-Session-ID": run.session_id, "Location": f"/api/runs/{run.id}"}
     body = stream(tail, after=after, style=style, on_leave=_leave(engine, caller, run.id))
     return EventStream(body, headers)
+
+
+async def is_at_end(engine: Engine, caller: Caller, run: Run, after: int) -> bool:
+    """Say whether a reader that has the events up to `after` has all that there will be.
+
+    Raises:
+        Invalid: the run has not come that far.
+    """
+    head = await engine.store.head(caller.group_id, run.id)
+    if after > head:
+        raise Invalid(f"event {after} does not exist; the run's last one is {head}", field="after")
+    return after == head and await _has_ended(engine, caller, run, head)
 
 
 async def _has_ended(engine: Engine, caller: Caller, run: Run, head: int) -> bool:

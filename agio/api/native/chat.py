@@ -1,28 +1,24 @@
 """Chat: a message in, a run's events or its answer out."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from agio.api.context import CallerDep, EngineDep
+from agio.api.context import CallerDep, EngineDep, get_answer_timeout
 from agio.api.native.attach import attach, stream_example
+from agio.api.native.schemas.common import SESSION_ID
 from agio.api.native.schemas.runs import ChatAnswer, ChatBody, MetricsView
-from agio.api.once import KEYED, reserve
+from agio.api.once import KEYED
 from agio.api.problems import documented, problem
 from agio.api.sse import EVENT_SCHEMA, IdStyle, LastEventIdText, parse_last_event_id
-from agio.domain.errors import AlreadyExists, Invalid, NotFound
-from agio.domain.events import RESTING_EVENTS
+from agio.api.starting import get_followed, start_once
+from agio.api.waiting import wait_for
 from agio.domain.ids import new_id
 from agio.domain.runs import Run
-from agio.domain.status import RESTING, RunStatus
+from agio.domain.status import RunStatus
 from agio.engine.caller import Caller
 from agio.engine.engine import Engine
-from agio.engine.hub import Published
-from agio.engine.tail import Draining
 
 router = APIRouter(tags=["chat"])
 
@@ -59,34 +55,10 @@ async def chat(
     With an `Idempotency-Key` a repeated request re-attaches to the run of the first one.
     """
     cursor = parse_last_event_id(last_event_id)
-    note, repeated = await reserve(request, engine, caller, wanted_id=body.run_id)
-    run_id = note.resource_id if note else body.run_id or new_id()
-    run = await start_once(engine, caller, body, run_id, since=note.created_at if note else None, repeated=repeated)
+    run, repeated = await start_once(request, engine, caller, body.to_request, wanted_id=body.run_id)
     if not body.stream:
         return await answer_when_done(request, engine, caller, run)
     return await attach(engine, caller, run, after=cursor[1] if cursor and repeated else 0, style="seq")
-
-
-async def start_once(
-    engine: Engine, caller: Caller, body: ChatBody, run_id: str, *, since: datetime | None, repeated: bool
-) -> Run:
-    """Start the run, unless another request under the same key, noted at `since`, did."""
-
-    async def there() -> Run | None:
-        with suppress(NotFound):
-            run = await engine.store.get_run(caller.group_id, run_id)
-            if body.run_id is None or (since is not None and run.created_at >= since):
-                return run
-        return None
-
-    if repeated and (run := await there()) is not None:  # else the first request died before it was accepted
-        return run
-    try:
-        return await engine.starting.start(caller, body.to_request(run_id))
-    except AlreadyExists:
-        if (run := await there()) is None:
-            raise
-        return run
 
 
 @router.get(
@@ -101,7 +73,7 @@ async def chat_by_query(
     caller: CallerDep,
     agent_id: Annotated[str, Query(min_length=1, max_length=64)],
     message: Annotated[str, Query(min_length=1, max_length=20_000, pattern=r"\S")],
-    session_id: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = None,
+    session_id: Annotated[str | None, Query(pattern=SESSION_ID)] = None,
     run_id: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = None,
     last_event_id: Annotated[LastEventIdText, Header()] = None,
 ) -> Response:
@@ -109,27 +81,20 @@ async def chat_by_query(
     cursor = parse_last_event_id(last_event_id)
     style: IdStyle = "run/seq"
     if cursor is not None:
-        run = await _get_followed(engine, caller, cursor[0] or run_id, last_event_id)
+        run = await get_followed(engine, caller, cursor[0] or run_id, last_event_id)
         return await attach(engine, caller, run, after=cursor[1], style=style)
     body = ChatBody(agent_id=agent_id, message=message, session_id=session_id, run_id=run_id)
     run = await engine.starting.start(caller, body.to_request(run_id or new_id()))
     return await attach(engine, caller, run, after=0, style=style)
 
 
-async def _get_followed(engine: Engine, caller: Caller, run_id: str | None, last_event_id: str | None) -> Run:
-    """Return the run that a reconnect was following. A browser that is refused with 400 stops reconnecting."""
-    text = f"{(last_event_id or '')[:80]!r} is not an event id of this stream"
-    if run_id is None:
-        raise Invalid(f"{text}: it has the form <run>/<seq>", field="Last-Event-ID")
-    try:
-        return await engine.store.get_run(caller.group_id, run_id)
-    except NotFound:
-        raise Invalid(f"{text}: there is no such run", field="Last-Event-ID") from None
-
-
 async def answer_when_done(request: Request, engine: Engine, caller: Caller, run: Run) -> Response:
     """Wait until the run ends or rests, and answer with what it says."""
-    await wait_until_settled(engine, caller, run)
+    limit_s = get_answer_timeout(request)
+    seen = await wait_for(request, engine, caller, run, limit_s=limit_s, through_rests=False)
+    if seen.why == "late":
+        text = f"there is no answer after {limit_s:g} s; the run goes on, and its events tell how"
+        return problem(request, 504, "answer_timeout", text, run_id=run.id, session_id=run.session_id)
     detail = await engine.reading.detail(caller, run.id)
     run = detail.run
     answer = ChatAnswer(
@@ -157,24 +122,3 @@ async def answer_when_done(request: Request, engine: Engine, caller: Caller, run
         )
     done = run.status in (RunStatus.COMPLETED, RunStatus.CANCELLED)
     return JSONResponse(answer.model_dump(mode="json"), 200 if done else 202)
-
-
-async def wait_until_settled(engine: Engine, caller: Caller, run: Run) -> None:
-    """Return when the run ended or rests, or this process stops."""
-    async with aclosing(_settling(engine, caller, run)) as items:
-        async for item in items:
-            if isinstance(item, Draining):
-                return
-            if isinstance(item.entry.events[-1], RESTING_EVENTS):
-                current = await engine.store.get_run(caller.group_id, run.id)
-                if current.status in RESTING:
-                    return
-
-
-async def _settling(engine: Engine, caller: Caller, run: Run) -> AsyncGenerator[Published | Draining, None]:
-    try:
-        async with aclosing(engine.tail(caller, run.id)) as tail:
-            async for item in tail:
-                yield item
-    finally:
-        await engine.leave(caller, run.id)

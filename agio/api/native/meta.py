@@ -1,17 +1,19 @@
 """Health, and facts about this installation."""
 
+import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Any, Protocol, runtime_checkable
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from agio.api.context import CallerDep, EngineDep, RuntimeDep
+from agio.api.context import CallerDep, EngineDep, Runtime, RuntimeDep, get_session_timeout
 from agio.api.native.schemas.meta import DocsView, HealthView, InfoView, PlainHealthView, ReadinessView
 from agio.api.problems import documented
 from agio.domain.agents import Agent
-from agio.domain.errors import NotFound, ProviderError
+from agio.domain.errors import NotFound, ProviderError, StoreUnavailable
 from agio.engine.caller import Caller
 from agio.engine.clock import utc_now
 from agio.engine.engine import Engine
@@ -25,6 +27,7 @@ _LOADED_AT = time.monotonic()
 NOT_READY: dict[int | str, dict[str, Any]] = {
     503: {"description": "The store is away, or the process stops.", "model": ReadinessView}
 }
+COUNT_TIMEOUT_S = 0.5
 
 FALLBACK_AGENT = "assistant"
 """The default agent where the composition root names none."""
@@ -82,6 +85,17 @@ def is_demo(engine: Engine, provider: str | None) -> bool | None:
         return None
 
 
+async def count_sessions(request: Request, runtime: Runtime) -> int:
+    """Return how many sessions are in use, or were when that could be told last: a probe must be quick."""
+    state = request.app.state
+    if runtime.ready:
+        with suppress(TimeoutError, StoreUnavailable):
+            async with asyncio.timeout(COUNT_TIMEOUT_S):
+                state.sessions_counted = await runtime.engine.conversations.count_used(get_session_timeout(request))
+    counted: int = getattr(state, "sessions_counted", 0)
+    return counted
+
+
 @router.get(
     "/health",
     operation_id="getHealth",
@@ -100,10 +114,11 @@ async def get_health(
 
 
 @probes.get("", operation_id="probeHealth", summary="See that the process runs", responses=documented())
-async def probe_health(request: Request) -> PlainHealthView:
-    """Needs no database."""
+async def probe_health(request: Request, runtime: RuntimeDep) -> PlainHealthView:
+    """Needs no database; while that is away, `sessions` is what it was."""
     uptime = round(time.monotonic() - _LOADED_AT, 3)
-    return PlainHealthView(version=request.app.version, timestamp=utc_now(), uptime=uptime)
+    sessions = await count_sessions(request, runtime)
+    return PlainHealthView(version=request.app.version, timestamp=utc_now(), sessions=sessions, uptime=uptime)
 
 
 @probes.get(

@@ -58,7 +58,7 @@ async def follow_events(
     runs: Annotated[
         str | None, Query(pattern=f"^{_ID}(,{_ID})*$", max_length=6500, description="Ids, with commas between.")
     ] = None,
-    session_id: Annotated[str | None, Query(min_length=1, max_length=64)] = None,
+    session_id: Annotated[str | None, Query(min_length=1, max_length=128)] = None,
     everything: Annotated[bool, Query(alias="all", description="Every run, from now on.")] = False,
     after: Annotated[
         str | None,

@@ -7,7 +7,6 @@ from fastapi.responses import JSONResponse, Response
 
 from agio.api.context import CallerDep, EngineDep
 from agio.api.native.attach import attach, stream_example
-from agio.api.native.chat import start_once
 from agio.api.native.onward import retry_once
 from agio.api.native.schemas.common import Limit, ListOf, Offset, When, as_utc, listed
 from agio.api.native.schemas.runs import (
@@ -23,11 +22,11 @@ from agio.api.native.schemas.runs import (
     view_run,
 )
 from agio.api.native.schemas.traces import EventList, MessageView, Span, StepView, view_message, view_span, view_step
-from agio.api.once import KEYED, once, reserve
+from agio.api.once import KEYED, once
 from agio.api.problems import documented
 from agio.api.sse import EVENT_SCHEMA, LastEventIdText, parse_last_event_id, wire_events
+from agio.api.starting import start_once
 from agio.domain.errors import Invalid
-from agio.domain.ids import new_id
 from agio.domain.runs import Run, RunFilter
 from agio.domain.status import RunStatus
 from agio.engine.caller import Caller
@@ -57,7 +56,7 @@ async def list_runs(
     caller: CallerDep,
     status: Annotated[list[RunStatus] | None, Query(description="May be given several times.")] = None,
     agent_id: Annotated[str | None, Query(max_length=64)] = None,
-    session_id: Annotated[str | None, Query(max_length=64)] = None,
+    session_id: Annotated[str | None, Query(max_length=128)] = None,
     parent_run_id: Annotated[str | None, Query(max_length=64)] = None,
     q: Annotated[str | None, Query(max_length=200, description="Occurs in the id, input or agent.")] = None,
     since: When | None = None,
@@ -96,9 +95,7 @@ async def list_runs(
 )
 async def start_run(body: ChatBody, request: Request, engine: EngineDep, caller: CallerDep) -> Response:
     """The body is that of `POST /chat`; `stream` does not matter."""
-    note, repeated = await reserve(request, engine, caller, wanted_id=body.run_id)
-    run_id = note.resource_id if note else body.run_id or new_id()
-    run = await start_once(engine, caller, body, run_id, since=note.created_at if note else None, repeated=repeated)
+    run, _ = await start_once(request, engine, caller, body.to_request, wanted_id=body.run_id)
     view = view_run(await engine.reading.detail(caller, run.id))
     return JSONResponse(view.model_dump(mode="json"), 202, {"Location": f"/api/runs/{run.id}"})
 

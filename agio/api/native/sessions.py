@@ -125,7 +125,7 @@ async def list_session_messages(
     session_id: SessionPath,
     engine: EngineDep,
     caller: CallerDep,
-    branch_id: Annotated[str | None, Query(max_length=64, description="Left out: the current one.")] = None,
+    branch_id: Annotated[str | None, Query(max_length=128, description="Left out: the current one.")] = None,
     limit: Limit = 100,
     offset: Offset = 0,
 ) -> ListOf[MessageView]:

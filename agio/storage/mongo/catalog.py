@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
+from agio.domain.errors import Invalid
 from agio.storage.codec import to_micros
 from agio.storage.mongo.calls import Part, read, write
 from agio.storage.mongo.kinds import condition
@@ -46,6 +47,12 @@ class CatalogMethods(Part):
     @write
     async def delete(self, kind: Kind[T], group_id: str, record_id: str) -> None:
         await self._kinds[kind].delete(group_id, record_id)
+
+    @read
+    async def count_since(self, kind: Kind[T], field: str, since: datetime) -> int:
+        if field not in kind.instants:
+            raise Invalid(f"{kind.name} are not counted by {field!r}", field=field)
+        return await self._kinds[kind].count({f"f.{field}": {"$gte": to_micros(since)}})
 
     @write
     async def prune(self, kind: Kind[T], before: datetime) -> int:

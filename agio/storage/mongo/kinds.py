@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from agio.domain.errors import Invalid
+from agio.storage.codec import to_micros
 from agio.storage.mongo.blobs import Blobs
 from agio.storage.mongo.database import Database, Document
 from agio.storage.mongo.records import Records
@@ -41,7 +42,8 @@ def _fields(kind: Kind[T], record: T) -> dict[str, Any]:
     searched = {name: (getattr(record, name) or "")[:SEARCHED_CHARACTERS] for name in kind.search}
     exact = {name: getattr(record, name) for name in (*kind.filters, *kind.unique)}
     members = {name: list(getattr(record, name)) for name in kind.members}
-    return {"f": {**searched, **exact, **members}}
+    instants = {name: to_micros(getattr(record, name)) for name in kind.instants}
+    return {"f": {**searched, **exact, **members, **instants}}
 
 
 class Kinds:

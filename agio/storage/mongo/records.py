@@ -98,6 +98,10 @@ class Records(Generic[T]):
         texts = await self._blobs.expand_all([(self._owner(each["_id"]), each["doc"]) for each in documents])
         return Page(items=[load_record(text, self._type) for text in texts], total=total)
 
+    async def count(self, where: Document) -> int:
+        """Return how many records fit."""
+        return await self._database[self._collection].count_documents(where)
+
     async def change(self, group_id: str, record_id: str, change: Callable[[T], T]) -> T:
         """Change a record by a pure function. Raises `NotFound`, `AlreadyExists` and what the function raises."""
         while True:

@@ -73,7 +73,8 @@ _KIND_INDEXES: Mapping[str, tuple[IndexModel, ...]] = {
 
 def _indexes_of(kind: Kind[Any]) -> tuple[IndexModel, ...]:
     unique = tuple(_index("group_id", f"f.{name}", unique=True) for name in kind.unique)
-    return (_index("group_id", "created_at", "_id"), *unique, *_KIND_INDEXES.get(kind.name, ()))
+    instants = tuple(_index(f"f.{name}", where=f"f.{name}") for name in kind.instants)
+    return (_index("group_id", "created_at", "_id"), *unique, *instants, *_KIND_INDEXES.get(kind.name, ()))
 
 
 async def prepare(database: Database) -> None:

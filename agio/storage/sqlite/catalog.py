@@ -72,6 +72,13 @@ class Catalog(Part):
 
         await self._database.write(work)
 
+    async def count_since(self, kind: Kind[T], field: str, since: datetime) -> int:
+        if field not in kind.instants:
+            raise Invalid(f"{kind.name} are not counted by {field!r}", field=field)
+        query = f'SELECT COUNT(*) FROM "{kind.name}" WHERE "{field}" >= ?'  # noqa: S608 - names come from KINDS
+        count: int = (await self._database.read(lambda c: c.execute(query, (to_micros(since),)).fetchone()))[0]
+        return count
+
     async def prune(self, kind: Kind[T], before: datetime) -> int:
         statement = f'DELETE FROM "{kind.name}" WHERE created_us < ?'  # noqa: S608 - names come from KINDS
         return await self._database.write(lambda c: c.execute(statement, (to_micros(before),)).rowcount)
@@ -144,6 +151,8 @@ def _values(kind: Kind[T], record: Any) -> dict[str, Any]:
 def _column(kind: Kind[T], name: str, value: Any) -> Any:
     if name in kind.members:
         return "".join(f"{SEPARATOR}{member}" for member in value) + SEPARATOR
+    if name in kind.instants:
+        return to_micros(value)
     return value.value if isinstance(value, Enum) else value
 
 

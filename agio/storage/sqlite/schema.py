@@ -121,6 +121,8 @@ def prepare(connection: Connection, timeout_s: float) -> None:
         if not _has_table(connection, "meta"):
             _create(connection)
         _check_version(connection)
+        for kind in KINDS:
+            _complete(connection, kind)
         connection.execute("COMMIT")
     finally:
         roll_back(connection)
@@ -135,7 +137,7 @@ def check_library() -> None:
 
 def catalog_columns(kind: Kind[Any]) -> list[str]:
     """Return the columns that a kind of record has besides those that all have."""
-    return list(dict.fromkeys((*kind.filters, *kind.members, *kind.unique)))
+    return list(dict.fromkeys((*kind.filters, *kind.members, *kind.unique, *kind.instants)))
 
 
 def _create(connection: Connection) -> None:
@@ -143,26 +145,36 @@ def _create(connection: Connection) -> None:
         raise Unsupported("the database file belongs to another program; name another file")
     for statement in _TABLES.split(";\n"):
         connection.execute(statement)
-    for kind in KINDS:
-        for statement in _catalog_statements(kind):
-            connection.execute(statement)
     connection.execute("INSERT INTO meta VALUES ('schema', ?)", (str(SCHEMA_VERSION),))
 
 
-def _catalog_statements(kind: Kind[Any]) -> list[str]:
-    columns = "".join(f'"{name}", ' for name in catalog_columns(kind))
-    statements = [
-        f'CREATE TABLE "{kind.name}" (group_id TEXT NOT NULL, id TEXT NOT NULL, '
-        f"created_us INTEGER NOT NULL, {columns}search TEXT NOT NULL, doc TEXT NOT NULL, "
-        "PRIMARY KEY (group_id, id))",
-        f'CREATE INDEX "{kind.name}_created" ON "{kind.name}" (group_id, created_us)',
-        f'CREATE INDEX "{kind.name}_age" ON "{kind.name}" (created_us)',
+def _complete(connection: Connection, kind: Kind[Any]) -> None:
+    """Make the table of a kind, and what a file of an earlier program lacks of it: older programs can live with it."""
+    connection.execute(
+        f'CREATE TABLE IF NOT EXISTS "{kind.name}" (group_id TEXT NOT NULL, id TEXT NOT NULL, '
+        "created_us INTEGER NOT NULL, search TEXT NOT NULL, doc TEXT NOT NULL, PRIMARY KEY (group_id, id))"
+    )
+    there = {name for _, name, *_ in connection.execute(f'PRAGMA table_info("{kind.name}")')}
+    for name in catalog_columns(kind):
+        if name not in there:
+            connection.execute(f'ALTER TABLE "{kind.name}" ADD COLUMN "{name}"')
+    for statement in _index_statements(kind):
+        connection.execute(statement)
+
+
+def _index_statements(kind: Kind[Any]) -> list[str]:
+    table = kind.name
+    indexes = [
+        (f"{table}_created", "(group_id, created_us)"),
+        (f"{table}_age", "(created_us)"),
+        *((f"{table}_{name}", f'(group_id, "{name}", created_us)') for name in kind.filters),
+        *((f"{table}_{name}", f'("{name}")') for name in kind.instants),
     ]
-    for name in kind.filters:
-        statements.append(f'CREATE INDEX "{kind.name}_{name}" ON "{kind.name}" (group_id, "{name}", created_us)')
-    for name in kind.unique:
-        statements.append(f'CREATE UNIQUE INDEX "{kind.name}_one_{name}" ON "{kind.name}" (group_id, "{name}")')
-    return statements
+    unique = [(f"{table}_one_{name}", f'(group_id, "{name}")') for name in kind.unique]
+    return [
+        *(f'CREATE INDEX IF NOT EXISTS "{index}" ON "{table}" {columns}' for index, columns in indexes),
+        *(f'CREATE UNIQUE INDEX IF NOT EXISTS "{index}" ON "{table}" {columns}' for index, columns in unique),
+    ]
 
 
 def _check_version(connection: Connection) -> None:

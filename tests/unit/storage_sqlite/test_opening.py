@@ -3,15 +3,16 @@
 import asyncio
 import sqlite3
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from agio.domain.errors import StoreUnavailable, Unsupported
-from agio.storage.port import StoreSettings
+from agio.storage.port import SESSIONS, TOOLS, StoreSettings
 from agio.storage.sqlite import SQLiteStore
 from agio.storage.sqlite.schema import SCHEMA_VERSION
-from agio.testing.conformance.records import make_creation
+from agio.testing.conformance.records import make_creation, make_session
 from tests.unit.storage_sqlite.conftest import OpenStore
 
 OPENER = """
@@ -73,6 +74,24 @@ async def test_four_processes_may_make_one_file_at_once(path: Path):
     assert connection.execute("SELECT COUNT(*) FROM runs").fetchone() == (4,)
     assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     connection.close()
+
+
+async def test_file_of_an_earlier_program_gets_what_it_lacks(store: SQLiteStore, path: Path):
+    kept = await store.insert(SESSIONS, make_session("g"))
+    await store.close()
+    connection = sqlite3.connect(path)
+    connection.execute("DROP INDEX sessions_updated_at")
+    connection.execute("ALTER TABLE sessions DROP COLUMN updated_at")
+    connection.execute("DROP TABLE tools")
+    connection.commit()
+    connection.close()
+    later = _store(path)
+    await later.open()
+    assert await later.get(SESSIONS, "g", kept.id) == kept
+    await later.update(SESSIONS, "g", kept.id, lambda session: replace(session, title="used"))
+    assert await later.count_since(SESSIONS, "updated_at", kept.updated_at) == 1
+    assert (await later.find(TOOLS, "g")).items == []
+    await later.close()
 
 
 async def test_newer_schema_is_refused_with_both_versions(store: SQLiteStore, path: Path):

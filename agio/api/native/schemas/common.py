@@ -9,6 +9,7 @@ from fastapi import Query
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
 from agio.api.sse import instant
+from agio.domain import ids
 
 T = TypeVar("T")
 
@@ -23,6 +24,8 @@ Limit = Annotated[int, Query(ge=1, le=100, description="How many rows at most.")
 Offset = Annotated[int, Query(ge=0, le=2**31, description="How many rows to pass over.")]
 
 MAX_MESSAGE_CHARS = 1_000_000
+SESSION_ID = f"^{ids.SESSION_ID}$"
+"""Pattern of the ids that sessions may have."""
 
 
 MAX_DEPTH = 64

@@ -28,6 +28,7 @@ class PlainHealthView(View):
     status: Literal["healthy"] = "healthy"
     version: str
     timestamp: Instant
+    sessions: int = Field(description="Sessions used within the session timeout, of the whole installation.")
     uptime: float = Field(description="Seconds since the process loaded the application.")
 
 

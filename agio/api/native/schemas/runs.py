@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
-from agio.api.native.schemas.common import MAX_MESSAGE_CHARS, Body, Instant, JsonObject, View
+from agio.api.native.schemas.common import MAX_MESSAGE_CHARS, SESSION_ID, Body, Instant, JsonObject, View
 from agio.domain.approvals import Approval
 from agio.domain.errors import LimitExceeded
 from agio.domain.messages import Content, text_of
@@ -119,10 +119,10 @@ class ChatBody(Body):
     stream: bool = Field(default=True, description="Answer as an event stream; otherwise when the run is done.")
     session_id: str | None = Field(
         default=None,
-        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        pattern=SESSION_ID,
         description="A conversation to go on with; one that does not exist yet is made.",
     )
-    branch_id: str | None = Field(default=None, min_length=1, max_length=64)
+    branch_id: str | None = Field(default=None, min_length=1, max_length=128)
     user_id: str | None = Field(default=None, max_length=200)
     run_id: RunId | None = None
     max_steps: int | None = Field(default=None, ge=1, le=100_000)

@@ -7,13 +7,15 @@ from pydantic import ConfigDict, Field
 
 from agio.api.native.schemas.agents import leave_defaults_out
 from agio.api.native.schemas.checkpoints import CheckpointRow, view_checkpoint_row
-from agio.api.native.schemas.common import Body, Instant, JsonObject, View
+from agio.api.native.schemas.common import SESSION_ID, Body, Instant, JsonObject, View
 from agio.api.native.schemas.runs import RunRow, view_row
 from agio.domain.sessions import Session
 from agio.engine.sessions import BranchHead, SessionTree
 
-SessionId = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Made where it is left out.", examples=["session-1"])
+SessionId = Annotated[str, Field(pattern=SESSION_ID, description="Made where it is left out.", examples=["session-1"])]
+IdleTimeout = Annotated[
+    float,
+    Field(gt=0, description="Seconds after its last use that its conversation is forgotten; null: never."),
 ]
 Title = Annotated[str, Field(max_length=500, examples=["Figures for June"])]
 UserId = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$", examples=["ada"])]
@@ -28,6 +30,7 @@ class SessionBody(Body):
     user_id: UserId | None = None
     agent_id: str | None = Field(default=None, min_length=1, max_length=64, examples=["assistant"])
     title: Title | None = None
+    idle_timeout_s: IdleTimeout | None = None
     metadata: JsonObject = Field(default_factory=dict, description="Anything; kept as it is.")
 
     def to_session(self, group_id: str, session_id: str, *, by: str, at: datetime) -> Session:
@@ -40,6 +43,7 @@ class SessionBody(Body):
             agent_id=self.agent_id,
             title=self.title,
             metadata=self.metadata,
+            idle_timeout_s=self.idle_timeout_s,
             created_by=by,
             created_at=at,
             updated_at=at,
@@ -54,9 +58,10 @@ class SessionChanges(Body):
     user_id: UserId | None = None
     agent_id: str | None = Field(default=None, min_length=1, max_length=64)
     title: Title | None = None
+    idle_timeout_s: IdleTimeout | None = None
     metadata: JsonObject = Field(default_factory=dict, description="Replaces what was there.")
     current_branch_id: str = Field(
-        default_factory=str, min_length=1, max_length=64, description="Where the next message goes."
+        default_factory=str, min_length=1, max_length=128, description="Where the next message goes."
     )
 
     def to_changes(self) -> dict[str, Any]:
@@ -73,6 +78,7 @@ class SessionView(View):
     title: str | None
     metadata: dict[str, Any]
     current_branch_id: str = Field(description="Where a message without a branch id goes.")
+    idle_timeout_s: float | None = Field(description="Seconds; see the field of this name where a session is made.")
     created_by: str
     group_id: str
     created_at: Instant

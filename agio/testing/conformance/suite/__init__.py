@@ -10,6 +10,7 @@ from agio.testing.conformance.suite.append import (
 from agio.testing.conformance.suite.approvals import TestApprovals, TestListApprovals, TestSnapshots
 from agio.testing.conformance.suite.cancellation import TestCancelledCalls
 from agio.testing.conformance.suite.catalog import (
+    TestCountSince,
     TestEveryKind,
     TestFind,
     TestUniqueFields,
@@ -67,6 +68,7 @@ __all__ = [
     "TestClaimingAtOnce",
     "TestCommands",
     "TestConnection",
+    "TestCountSince",
     "TestCreateRun",
     "TestCreateRunOnBusyBranch",
     "TestCreateRunOnce",

@@ -9,7 +9,7 @@ import pytest
 
 from agio.domain.agents import Agent
 from agio.domain.branches import MessageEdit
-from agio.domain.errors import AlreadyExists, Conflict, NotFound
+from agio.domain.errors import AlreadyExists, Conflict, Invalid, NotFound
 from agio.domain.ids import new_id
 from agio.domain.requests import KeyedRequest
 from agio.domain.tools import StoredTool
@@ -182,6 +182,24 @@ class TestEveryKind:
         for one in groups:
             assert [r.created_at for r in (await store.find(kind, one)).items] == [instant(2), instant(3)]
         assert await store.prune(kind, instant(2)) == 0
+
+
+class TestCountSince:
+    async def test_counts_by_an_instant_over_all_groups(self, store: Store, group: str) -> None:
+        before = await store.count_since(SESSIONS, "updated_at", instant(10))
+        for one in (f"{group}-a", f"{group}-b"):
+            for used_s in (9, 10, 11):
+                await store.insert(SESSIONS, make_session(one, updated_at=instant(used_s)))
+        assert await store.count_since(SESSIONS, "updated_at", instant(10)) == before + 4
+        mine = (await store.find(SESSIONS, f"{group}-a")).items[0]
+        await store.update(SESSIONS, mine.group_id, mine.id, lambda s: replace(s, updated_at=instant(12)))
+        assert await store.count_since(SESSIONS, "updated_at", instant(12)) == 1
+        await store.delete(SESSIONS, mine.group_id, mine.id)
+        assert await store.count_since(SESSIONS, "updated_at", instant(12)) == 0
+
+    async def test_other_fields_are_refused(self, store: Store) -> None:
+        with pytest.raises(Invalid):
+            await store.count_since(SESSIONS, "created_at", instant(0))
 
 
 class TestFind:

@@ -1,0 +1,12 @@
+"""Kawai's wire: one agent per server, `/chat`, `/stream` and `/sessions` at the root (seed items K12 to K48)."""
+
+from fastapi import FastAPI
+
+from agio.api.protocols.kawai import routes
+from agio.api.protocols.plain import add_tag
+
+
+def install(app: FastAPI) -> None:
+    """Add the wire's routes and its tag."""
+    app.include_router(routes.router)
+    add_tag(app, "kawai", "The wire of Kawai's clients; the served or default agent answers.")
