@@ -22,7 +22,7 @@ from agio.api.native.schemas.runs import (
     view_run,
 )
 from agio.api.native.schemas.traces import EventList, MessageView, Span, StepView, view_message, view_span, view_step
-from agio.api.once import KEYED, once
+from agio.api.once import KEYED, once, reserve
 from agio.api.problems import documented
 from agio.api.sse import EVENT_SCHEMA, LastEventIdText, parse_last_event_id, wire_events
 from agio.api.starting import start_once
