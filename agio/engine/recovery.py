@@ -7,6 +7,7 @@ from dataclasses import replace
 from agio.domain import events as ev
 from agio.domain.approvals import Approval
 from agio.domain.checkpoints import Checkpoint
+from agio.domain.errors import LeaseLost
 from agio.domain.journal import Entry, unfold
 from agio.domain.metrics import Metrics, Usage
 from agio.domain.runs import Run
@@ -20,7 +21,12 @@ APPROVALS = 500
 
 
 async def load_state(store: RunStore, run: Run) -> RunState:
-    """Return the state of a claimed run: its last checkpoint, and the journal after it."""
+    """Return the state of a claimed run: its last checkpoint, and the journal after it.
+
+    Raises:
+        LeaseLost: a later owner has written already. Who reads where the journal ends must not write behind what
+            a successor wrote: the number would be free, so nothing else could refuse it.
+    """
     spec, snapshot, last, messages, approvals, restored_from = await asyncio.gather(
         store.get_spec(run.group_id, run.id),
         store.get_snapshot(run.group_id, run.agent_digest),
@@ -30,7 +36,9 @@ async def load_state(store: RunStore, run: Run) -> RunState:
         _restored_from(store, run),
     )
     own = last if last is not None and last.attempt == run.attempt else None
-    entries = await _entries_after(store, run, last.seq if last else 0)
+    entries = await _entries_after(store, run, last.seq - 1 if last else 0)
+    if entries and entries[-1].epoch > run.epoch:
+        raise LeaseLost(f"run {run.id!r} has an entry of epoch {entries[-1].epoch}; the reader has epoch {run.epoch}")
     state = RunState(
         run=run,
         spec=spec,

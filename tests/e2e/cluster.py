@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -37,8 +37,20 @@ if os.getppid() == int(sys.argv[1]):
 class Cluster:
     """The server. Its port and its database stay the same over restarts."""
 
-    def __init__(self, folder: Path, database: Database, variables: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        database: Database,
+        variables: Mapping[str, str],
+        *,
+        size: int = WORKERS,
+        app: str = "agio.api.app:app",
+        options: Sequence[str] = (),
+    ) -> None:
+        """Args: size: its worker processes; app and options: for the command `uvicorn`."""
         self.database = database
+        self.size = size
+        self._uvicorn = ["-m", "uvicorn", app, "--workers", str(size), *options]
         self.port = free_port()
         self.log = folder / "server.log"
         self._folder = folder
@@ -52,11 +64,11 @@ class Cluster:
     # -- life
 
     def start(self, command: Command) -> None:
-        """Start the server; return when it answers. For the main thread: the kernel takes it for the parent."""
+        """Start the server; return when it answers. For a thread that outlives it: the kernel takes it for the parent."""
         assert self._process is None, "it runs already"
         programs = {
-            "uvicorn": ["-m", "uvicorn", "agio.api.app:app", "--workers", str(WORKERS), "--port", str(self.port)],
-            "agio serve": ["-m", "agio.cli", "serve", "--workers", str(WORKERS), "--port", str(self.port)],
+            "uvicorn": [*self._uvicorn, "--port", str(self.port)],
+            "agio serve": ["-m", "agio.cli", "serve", "--workers", str(self.size), "--port", str(self.port)],
         }
         trampoline = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), sys.executable]
         env = environment(self._folder, **self.database.variables, **self._variables)
@@ -77,7 +89,7 @@ class Cluster:
             self.kill()
         if self._process is None:
             self.start("uvicorn")
-        self._wait(lambda: len(self.workers()) == WORKERS and self._answers(), f"{WORKERS} workers")
+        self._wait(lambda: len(self.workers()) == self.size and self._answers(), f"{self.size} workers")
 
     def _answers(self) -> bool:
         with suppress(httpx.TransportError):
