@@ -16,7 +16,7 @@ from pydantic import WithJsonSchema
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from agio import crashes
-from agio.domain.errors import Invalid
+from agio.domain.errors import Invalid, StoreUnavailable
 from agio.domain.events import Deltas, Event, fields_of
 from agio.domain.journal import Entry, unfold
 from agio.engine.hub import Published
@@ -31,6 +31,7 @@ SEND_TIMEOUT_S = 30
 """A reader that takes nothing for so long is dropped; the run does not notice."""
 RETRY = b"retry: 1000\n\n"
 FAREWELL = b": server closing, read on from the last id\nretry: 500\n\n"
+STORE_AWAY = b": the store is away, read on from the last id\nretry: 2000\n\n"
 
 _encode = msgspec.json.Encoder().encode
 _ODD_BREAKS = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"), (b"\xc2\x85", b"\\u0085"))
@@ -181,6 +182,8 @@ async def stream(
                 if chunk:
                     yield chunk
         crashes.at("close")
+    except StoreUnavailable:  # the answer has begun: it can only end, and be asked for again
+        yield STORE_AWAY
     finally:
         if on_leave is not None:
             by_itself(on_leave())

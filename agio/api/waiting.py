@@ -15,6 +15,9 @@ from agio.engine.engine import Engine
 from agio.engine.tail import Draining
 from agio.engine.tasks import end as end_tasks
 
+CATCH_UP_S = 0.005
+"""First wait for a record that is behind its journal; doubles each time."""
+
 Why = Literal["ended", "rests", "stopping", "late", "left"]
 """The run ended or rests · this process stops · the time is over · nobody waits for the answer any more."""
 
@@ -63,16 +66,25 @@ async def _follow(engine: Engine, caller: Caller, run: Run, seen: Seen, through_
                         seen.plan = event.plan
                 last = item.entry.events[-1]
                 seen.end = last if isinstance(last, TERMINAL_EVENTS) else None
-                if not through_rests and isinstance(last, RESTING_EVENTS) and await _rests(engine, caller, run):
-                    seen.why = "rests"
-                    return
+                if isinstance(last, RESTING_EVENTS + TERMINAL_EVENTS):
+                    current = await _get_caught_up(engine, caller, run.id, item.entry.last_seq)
+                    if not through_rests and current.status in RESTING:
+                        seen.why = "rests"
+                        return
         seen.why = "ended"
     finally:
         await engine.leave(caller, run.id)
 
 
-async def _rests(engine: Engine, caller: Caller, run: Run) -> bool:
-    return (await engine.store.get_run(caller.group_id, run.id)).status in RESTING
+async def _get_caught_up(engine: Engine, caller: Caller, run_id: str, seq: int) -> Run:
+    """Return the run's record, once it knows of the event: the journal may be ahead, until a takeover at worst."""
+    wait_s = CATCH_UP_S
+    while True:
+        current = await engine.store.get_run(caller.group_id, run_id)
+        if current.last_seq >= seq or engine.worker.is_draining:
+            return current
+        await asyncio.sleep(wait_s)
+        wait_s = min(wait_s * 2, 0.5)
 
 
 async def _left(request: Request) -> None:

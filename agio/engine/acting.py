@@ -55,6 +55,9 @@ async def act(drive: Drive) -> Stop | Rest | None:
         if drive.token.run.order is not None:
             drive.journal.attach(drive.update())  # a permission to call again ends with the call
         await drive.commit()
+        if not await drive.services.owns(drive.state.run):
+            drive.token.lose()
+            return Stop.LOST
         if drive.token.stop is not None and drive.token.stop is not Stop.HAND_OVER:
             _take_back(drive, planned)
             return drive.token.stop

@@ -1,6 +1,7 @@
 """What the parts of the step loop share while a worker owns a run, and how it lets go of one."""
 
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ from agio.domain.errors import ToolError
 from agio.domain.ids import checkpoint_id, new_id
 from agio.domain.messages import Message, text_of
 from agio.domain.metrics import Metrics, Usage
-from agio.domain.runs import RunUpdate, Words
+from agio.domain.runs import Run, RunUpdate, Words
 from agio.domain.status import RunStatus, StopReason
 from agio.engine.clock import utc_now
 from agio.engine.journal import RunJournal
@@ -31,6 +32,8 @@ class Services:
     toolbox: Toolbox
     settings: EngineSettings
     worker_id: str
+    owns: Callable[[Run], Awaitable[bool]]
+    """Says whether a run is still this worker's, as far as it can be known before an effect."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,9 +1,10 @@
 """The engine of one process: the use cases over one store, and the worker."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterable
 
 from agio.domain.agents import Agent
-from agio.domain.errors import NotFound
+from agio.domain.errors import InvalidTransition, NotFound, StoreUnavailable
 from agio.engine.agents import Agents
 from agio.engine.caller import Caller
 from agio.engine.commands import Commands
@@ -21,6 +22,8 @@ from agio.engine.worker import Worker
 from agio.providers.base import Providers
 from agio.storage.port import Store
 from agio.tools.base import Toolbox
+
+LEAVE_AGAIN_S = 1.0
 
 
 class Engine:
@@ -60,12 +63,18 @@ class Engine:
         return tail_many(self.store, self.worker.hub, caller, selection)
 
     async def leave(self, caller: Caller, run_id: str) -> None:
-        """A reader left: a run that is not detached is cancelled with its last one in this process."""
-        if self.worker.hub.count(run_id):
-            return
-        try:
-            run = await self.store.get_run(caller.group_id, run_id)
-        except NotFound:
-            return
-        if run.is_live and not run.detached:
-            await self.commands.cancel(caller, run_id, reason="client_left")
+        """A reader left: a run that is not detached is cancelled with its last one in this process.
+
+        While the store is away this waits for it.
+        """
+        while not self.worker.hub.count(run_id):
+            try:
+                run = await self.store.get_run(caller.group_id, run_id)
+                if run.is_live and not run.detached:
+                    await self.commands.cancel(caller, run_id, reason="client_left")
+            except StoreUnavailable:
+                await asyncio.sleep(LEAVE_AGAIN_S)
+            except (NotFound, InvalidTransition):  # it ended meanwhile
+                return
+            else:
+                return

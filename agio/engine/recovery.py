@@ -18,6 +18,8 @@ ENTRIES = 500
 """Read at a time."""
 APPROVALS = 500
 """Read at a time."""
+RELOADS = 10
+"""How often a state is read again that changed while it was read."""
 
 
 async def load_state(store: RunStore, run: Run) -> RunState:
@@ -27,6 +29,15 @@ async def load_state(store: RunStore, run: Run) -> RunState:
         LeaseLost: a later owner has written already. Who reads where the journal ends must not write behind what
             a successor wrote: the number would be free, so nothing else could refuse it.
     """
+    for _ in range(RELOADS):
+        state = await _load(store, run)
+        if state is not None:
+            return state
+    raise RuntimeError(f"run {run.id!r} was never the same twice while it was read")
+
+
+async def _load(store: RunStore, run: Run) -> RunState | None:
+    """Return the state, None where an earlier owner wrote while it was read."""
     spec, snapshot, last, messages, approvals, restored_from = await asyncio.gather(
         store.get_spec(run.group_id, run.id),
         store.get_snapshot(run.group_id, run.agent_digest),
@@ -39,6 +50,8 @@ async def load_state(store: RunStore, run: Run) -> RunState:
     entries = await _entries_after(store, run, last.seq - 1 if last else 0)
     if entries and entries[-1].epoch > run.epoch:
         raise LeaseLost(f"run {run.id!r} has an entry of epoch {entries[-1].epoch}; the reader has epoch {run.epoch}")
+    if _is_torn(run, last, len(messages), entries):
+        return None
     state = RunState(
         run=run,
         spec=spec,
@@ -58,6 +71,16 @@ async def load_state(store: RunStore, run: Run) -> RunState:
     )
     _fold(state, entries, after=own.seq if own else 0)
     return state
+
+
+def _is_torn(run: Run, last: Checkpoint | None, position: int, entries: Iterable[Entry]) -> bool:
+    """Say whether the journal, which is read last, has what the other parts do not know of."""
+    known = last.seq if last else 0
+    return any(
+        (entry.checkpoint is not None and entry.checkpoint.seq > known)
+        or (entry.branch_id == run.branch_id and (entry.position or 0) + len(entry.messages) > position)
+        for entry in entries
+    )
 
 
 def _metrics(run: Run, last: Checkpoint | None) -> Metrics:

@@ -37,3 +37,8 @@ class EngineSettings:
     def beat_s(self) -> float:
         """Time between two beats."""
         return self.lease_s / 3
+
+    @property
+    def silence_s(self) -> float:
+        """Time without a beat of its own after which a worker cannot tell whether others live."""
+        return self.lease_s / 2

@@ -47,7 +47,12 @@ class Worker:
         self._settings = settings
         self._writer = JournalWriter(store, self.hub)
         self._services = Services(
-            store=store, providers=providers, toolbox=toolbox, settings=settings, worker_id=self.id
+            store=store,
+            providers=providers,
+            toolbox=toolbox,
+            settings=settings,
+            worker_id=self.id,
+            owns=self._owns,
         )
         self._tokens: dict[str, ControlToken] = {}
         self._drives: set[asyncio.Task[None]] = set()
@@ -57,6 +62,9 @@ class Worker:
         self._interest = Interest()
         self._draining = False
         self._patience_until = 0.0
+        """Until then nobody is judged dead."""
+        self._beat_at = 0.0
+        """When the last beat that succeeded was sent."""
         self._next_prune = 0.0
         self.hub.on_first_reader = self._look.set
 
@@ -64,7 +72,9 @@ class Worker:
 
     async def start(self) -> None:
         """Begin to beat, to listen and to claim."""
-        await self._store.beat(self.id, {"host": socket.gethostname(), "pid": str(os.getpid())})
+        await self._send_beat()
+        # The database may have been away until now: who lives beats again within this time.
+        self._patience_until = self._beat_at + self._settings.silence_s
         self._writer.start()
         for name, loop in (
             ("beat", self._beat_loop()),
@@ -182,8 +192,35 @@ class Worker:
             await KeyedRequests(self._store).prune()
 
     async def _beat(self) -> None:
-        await self._store.beat(self.id, {"host": socket.gethostname(), "pid": str(os.getpid())})
+        await self._send_beat()
         await self._hear_commands()
+
+    async def _send_beat(self) -> None:
+        loop = asyncio.get_running_loop()
+        sent_at = loop.time()
+        await self._store.beat(self.id, {"host": socket.gethostname(), "pid": str(os.getpid())})
+        if self._beat_at and loop.time() - self._beat_at > self._settings.silence_s:
+            # Whatever kept this process from beating may have kept the others too: let them beat first.
+            self._patience_until = loop.time() + self._settings.lease_s
+        self._beat_at = sent_at
+
+    @property
+    def _may_judge(self) -> bool:
+        """Others may be taken for dead: this worker could have beaten all the time, so they could have too."""
+        now = asyncio.get_running_loop().time()
+        return now >= self._patience_until and now - self._beat_at <= self._settings.silence_s
+
+    async def _owns(self, run: Run) -> bool:
+        """Say whether the run is still ours: asks the store only after a silence in which others may have taken it."""
+        if asyncio.get_running_loop().time() - self._beat_at < self._settings.lease_s:
+            return True
+        while True:
+            try:
+                current = await self._store.get_run(run.group_id, run.id)
+            except StoreUnavailable:
+                await asyncio.sleep(0.2)
+            else:
+                return (current.owner, current.epoch) == (self.id, run.epoch)
 
     async def _try(self, work: Coroutine[Any, Any, None]) -> None:
         """Do it; when the store is away, be patient: others could not beat either."""
@@ -221,9 +258,8 @@ class Worker:
             now = asyncio.get_running_loop().time()
             if now >= next_scan:
                 next_scan = now + self._settings.scan_s
-                if now >= self._patience_until:
-                    await self._try(self._claim_abandoned())
-                    await self._try(self._adopt())
+                await self._try(self._claim_abandoned())
+                await self._try(self._adopt())
 
     async def _claim_ready(self) -> None:
         limits = WorkerLimits(runs_per_group=self._settings.runs_per_group)
@@ -236,7 +272,7 @@ class Worker:
             self._take(Claim(run=run, abandoned=False))
 
     async def _claim_abandoned(self) -> None:
-        while not self._draining and self.run_count < self._settings.runs_per_worker:
+        while self._may_judge and not self._draining and self.run_count < self._settings.runs_per_worker:
             run = await self._store.claim_abandoned(self.id, self._settings.lease_s)
             if run is None:
                 return

@@ -64,7 +64,7 @@ class Cluster:
     # -- life
 
     def start(self, command: Command) -> None:
-        """Start the server; return when it answers. For a thread that outlives it: the kernel takes it for the parent."""
+        """Start the server; return when it answers. For a thread that outlives it: it is the parent to the kernel."""
         assert self._process is None, "it runs already"
         programs = {
             "uvicorn": [*self._uvicorn, "--port", str(self.port)],

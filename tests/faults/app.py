@@ -13,7 +13,8 @@ from typing import Any
 
 from agio.engine import clock
 
-_CLOCK = Path(os.environ.get("FAULTS_FOLDER", ".")) / f"clock-{os.getpid()}"
+_FOLDER = Path(os.environ.get("FAULTS_FOLDER", "."))
+_CLOCK = _FOLDER / f"clock-{os.getpid()}"
 
 
 def skewed_now() -> datetime:
@@ -30,7 +31,7 @@ clock.utc_now = skewed_now
 
 from agio.api.app import create_app  # noqa: E402
 from agio.observability.logs import setup_logging  # noqa: E402
-from agio.tools import tool  # noqa: E402
+from agio.tools import ToolContext, tool  # noqa: E402
 
 
 @tool(idempotent=True)
@@ -40,8 +41,12 @@ async def poison() -> str:
 
 
 @tool(idempotent=True)
-async def block(seconds: float) -> str:
-    """Block the event loop, as a badly written tool does."""
+async def block(seconds: float, context: ToolContext) -> str:
+    """Block the event loop, as a badly written tool does; the first time only, or the run would be poison."""
+    note = _FOLDER / f"blocked-{context.run_id}"
+    if note.exists():
+        return "blocked before"
+    note.touch()
     time.sleep(seconds)  # noqa: ASYNC251 - that is the point
     return f"blocked for {seconds} s"
 

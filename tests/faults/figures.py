@@ -1,5 +1,6 @@
 """How long things took, from what was noted and what is stored. All pure; seconds."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -56,14 +57,27 @@ def takeovers(ledger: Ledger, history: History, kinds: Iterable[str]) -> Sample:
     return sample
 
 
-def hand_overs(history: History) -> Sample:
+def hand_overs(ledger: Ledger, history: History, kinds: Iterable[str]) -> Sample:
     """From the last event of a draining owner to the first one of the next owner."""
     sample = Sample("hand-over")
+    wanted = set(kinds)
+    spans = [(fault.wall_began, _wall_healthy(fault)) for fault in ledger.faults if fault.kind in wanted]
     for run in history.runs.values():
         for before, event in pairwise(run.events):
-            if event.name == "run_recovered" and event.data["reason"] == "drained":
+            if event.name != "run_recovered" or event.data["reason"] != "drained":
+                continue
+            if any(begin <= wall(event) <= end for begin, end in spans):
                 sample.values.append(max(0.0, wall(event) - wall(before)))
     return sample
+
+
+def _wall_healthy(fault: Fault) -> float:
+    return fault.wall_began + (fault.healthy - fault.began)
+
+
+def troubles(ledger: Ledger, fault: Fault) -> dict[str, int]:
+    """What clients had to repeat while a fault was felt, by kind."""
+    return dict(Counter(trouble.what for trouble in ledger.troubles if fault.covers(trouble.at)))
 
 
 def control(ledger: Ledger, *, kinds: Sequence[str], calm: bool) -> Sample:
@@ -119,8 +133,7 @@ def stall(ledger: Ledger, fault: Fault) -> float:
 
 def taken_over(ledger: Ledger, history: History, fault: Fault) -> int:
     """How many runs were taken over as abandoned in the course of a fault."""
-    begin = fault.wall_began
-    end = begin + (fault.healthy - fault.began)
+    begin, end = fault.wall_began, _wall_healthy(fault)
     return sum(
         event.name == "run_recovered" and event.data["reason"] == "crashed" and begin <= wall(event) <= end
         for run in history.runs.values()

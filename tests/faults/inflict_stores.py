@@ -72,8 +72,9 @@ async def kill_during_election(scene: Scene) -> None:
     """F1 with F7: a worker dies while the set has no primary."""
     primary = await _primary(scene)
     victim = await scene.victim()
+    scene.note(orphans=(await scene.world.owned()).get(victim, []))
     await scene.world.do(primary.kill)
-    scene.note(struck=time.monotonic())
+    scene.note(struck=time.monotonic(), killed_wall=time.time())
     scene.world.send(victim, signal.SIGKILL)
     await asyncio.sleep(5)
     await scene.world.do(primary.start)

@@ -6,7 +6,7 @@ Numbers are those of `docs/reliability.md`. A check yields a `Break` for each vi
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import TypeAlias
 
 from tests.faults.history import History, RunHistory
@@ -279,7 +279,9 @@ def _beginning(fork: Fork, source: RunHistory, made: RunHistory) -> Iterator[Bre
         return
     if ours != theirs:
         what = f"its first {count} messages are not those of {fork.source} at {fork.checkpoint_id}"
-        yield Break(invariant="forks", run_id=fork.run_id, what=what)
+        pairs = zip_longest(theirs, ours, fillvalue="(none)")
+        shown = tuple(f"{place}: {a} | {b}" for place, (a, b) in enumerate(pairs) if a != b)[:AROUND]
+        yield Break(invariant="forks", run_id=fork.run_id, what=what, evidence=shown)
 
 
 def requests(evidence: Evidence) -> Iterator[Break]:
@@ -294,7 +296,8 @@ def requests(evidence: Evidence) -> Iterator[Break]:
         for count, digest in asked.conversations:
             if count >= len(beginnings) or beginnings[count] != digest:
                 what = f"the model was asked with {count} messages that are not the beginning of the conversation"
-                yield Break(invariant="I5", run_id=run.run_id, what=what)
+                shown = tuple(outline(run.messages)[max(0, count - AROUND) : count + 1])
+                yield Break(invariant="I5", run_id=run.run_id, what=what, evidence=shown)
                 break
 
 

@@ -67,13 +67,14 @@ def _breaks(breaks: Sequence[Break]) -> str:
 def _times(outcome: Outcome) -> str:
     ledger, history = outcome.evidence.ledger, outcome.evidence.history
     kills = ("kill_one", "kill_two", "kill_all")
+    drains = ("drain_one", "rolling_restart")
     every = ("pause", "pause now", "cancel")
     crowd = [fault for fault in ledger.faults if fault.kind == "kill_among_many"]
     live = max((fault.facts.get("live", 0) for fault in crowd), default=0)
     rows = [
         ("takeover after `kill -9`", figures.takeovers(ledger, history, kills)),
         (f"the same with {live} live runs", figures.takeovers(ledger, history, ["kill_among_many"])),
-        ("drain: last event of the old owner to the first of the new", figures.hand_overs(history)),
+        ("drain: last event of the old owner to the first of the new", figures.hand_overs(ledger, history, drains)),
         ("pause: 202 to its event, calm", figures.control(ledger, kinds=("pause", "pause now"), calm=True)),
         ("cancel: 202 to its event, calm", figures.control(ledger, kinds=("cancel",), calm=True)),
         ("cancel: 202 to closed model connection, calm", figures.upstream(ledger, outcome.closed, calm=True)),
@@ -92,15 +93,17 @@ def _seconds(value: float | None) -> str:
 
 def _faults(ledger: Ledger, history: History) -> str:
     lines = [
-        "| fault | times | longest stall, s | whole again after, s | taken over as abandoned | facts |",
-        "|---|---|---|---|---|---|",
+        "| fault | times | longest stall, s | whole again after, s | taken over | repeated by clients | facts |",
+        "|---|---|---|---|---|---|---|",
     ]
     for kind, faults in _grouped(ledger.faults):
         stalls = ", ".join(f"{figures.stall(ledger, fault):.1f}" for fault in faults)
         whole = ", ".join(f"{fault.healthy - fault.began:.0f}" for fault in faults)
         taken = ", ".join(str(figures.taken_over(ledger, history, fault)) for fault in faults)
         facts = "; ".join(filter(None, (_facts(fault) for fault in faults)))
-        lines.append(f"| {kind} | {len(faults)} | {stalls} | {whole} | {taken} | {facts} |")
+        repeated: Counter[str] = sum((Counter(figures.troubles(ledger, fault)) for fault in faults), Counter())
+        said = ", ".join(f"{count} {what}" for what, count in repeated.most_common()) or "nothing"
+        lines.append(f"| {kind} | {len(faults)} | {stalls} | {whole} | {taken} | {said} | {facts} |")
     return "\n".join(lines)
 
 

@@ -12,8 +12,17 @@ from fastapi.responses import Response
 
 from agio.api.context import CallerDep, EngineDep
 from agio.api.problems import documented
-from agio.api.sse import EVENT_SCHEMA, FAREWELL, RETRY, EventStream, LastEventIdText, parse_last_event_id, stream_bytes
-from agio.domain.errors import Invalid, NotFound
+from agio.api.sse import (
+    EVENT_SCHEMA,
+    FAREWELL,
+    RETRY,
+    STORE_AWAY,
+    EventStream,
+    LastEventIdText,
+    parse_last_event_id,
+    stream_bytes,
+)
+from agio.domain.errors import Invalid, NotFound, StoreUnavailable
 from agio.domain.runs import Run
 from agio.engine.caller import Caller
 from agio.engine.clock import utc_now
@@ -217,6 +226,8 @@ async def _stream(engine: Engine, caller: Caller, selection: Selection, start: _
                         continue
                 if chunk := stream_bytes(item, place or 0, "run/seq"):
                     yield chunk
+    except StoreUnavailable:
+        yield STORE_AWAY
     finally:
         leaving = asyncio.ensure_future(_leave(engine, caller, selection.run_ids))
         _leaving.add(leaving)
