@@ -74,7 +74,7 @@ async def kill_among_many(scene: Scene) -> None:
     async def one(number: int) -> None:
         run_id = f"{prefix}-{number}"
         await scene.load.start(run_id, "crowd", slow)
-        scene.load.follow(run_id, STEADY, scene.rng)
+        scene.load.read(run_id)
 
     for first in range(0, CROWD, 20):
         await asyncio.gather(*(one(first + offset) for offset in range(20)))
@@ -119,7 +119,7 @@ async def block_loop(scene: Scene) -> None:
     seconds = round(1.5 * scene.world.lease_s, 1)
     behaviour = {"tokens": 5, "tool_rounds": 1, "tool_name": "block", "tool_arguments": f'{{"seconds": {seconds}}}'}
     await scene.load.start(run_id, "blocking", behaviour)
-    scene.load.follow(run_id, STEADY, scene.rng)
+    scene.load.read(run_id)
     scene.note(blocked_s=seconds)
     await asyncio.sleep(seconds + 1)
 
@@ -202,7 +202,7 @@ async def control_storm(scene: Scene) -> None:
     for number in range(6):
         run_id = f"{prefix}-{number}"
         await scene.load.start(run_id, "storm", {"tokens": 60, "pace": 20})
-        scene.load.follow(run_id, STEADY, scene.rng)
+        scene.load.read(run_id)
         scene.load.begin(scene.load.storm(run_id, random.Random(f"{scene.load.seed}/{number}")))
     await asyncio.sleep(3)
 

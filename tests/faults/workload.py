@@ -79,12 +79,11 @@ class Load:
                 await asyncio.sleep(0.05)
             await asyncio.sleep(0.1)
 
-    def begin(self, story: Awaitable[None]) -> asyncio.Task[None]:
+    def begin(self, story: Awaitable[None]) -> None:
         """Let a story happen; what goes wrong in it is a surprise."""
         task = asyncio.ensure_future(self._guard(story))
         self._stories.add(task)
         task.add_done_callback(self._stories.discard)
-        return task
 
     async def _guard(self, story: Awaitable[None]) -> None:
         try:
@@ -155,8 +154,12 @@ class Load:
         self.ledger.runs[run_id] = note
         return note
 
+    def read(self, run_id: str) -> None:
+        """Put a steady reader on a run."""
+        self._readers.add(self.follow(run_id, STEADY, random.Random(run_id)))
+
     def follow(self, run_id: str, habit: Habit, rng: random.Random) -> asyncio.Task[Transcript]:
-        """Put a reader on a run."""
+        """Put a reader on a run; return what it does."""
         reader = Reader(self.api, self.ledger, run_id, habit, rng)
         task = asyncio.create_task(reader.run())
         self._readers.add(task)
@@ -212,7 +215,7 @@ class Load:
                     before=[(event.seq, event.name, digest_of(event.raw)) for event in before],
                 )
             )
-            self.follow(fork_id, STEADY, rng)
+            self.read(fork_id)
 
     # -- the nurse
 
