@@ -4,7 +4,7 @@ A frame is made once per event, whatever the number of readers; frames of one co
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -68,41 +68,48 @@ def _delta(entry: Entry, seq: int, event: Deltas, offset: int) -> dict[str, Any]
         "message_id": event.message_id,
         "content": event.contents[offset],
     }
-    if event.covers is not None:
-        wire["compacted"] = {"through_seq": seq + event.covers - 1}
+    if event.sizes is not None:
+        wire["compacted"] = {"through_seq": seq + len(event.sizes) - 1}
     return wire
+
+
+def last_id(wire: Mapping[str, Any]) -> int:
+    """Return the last event id that a `data` object stands for."""
+    through: int = wire["compacted"]["through_seq"] if "compacted" in wire else wire["seq"]
+    return through
 
 
 @dataclass(frozen=True, slots=True)
 class Frames:
     """The frames of one entry, without their id lines."""
 
-    seqs: list[int]
+    ids: list[int]
+    """The last event that each stands for: who has it reads on behind that."""
     heads: list[bytes]
 
 
 def make_frames(entry: Entry) -> Frames:
     """Encode an entry's events."""
-    seqs: list[int] = []
+    ids: list[int] = []
     heads: list[bytes] = []
     for seq, event in unfold(entry):
-        if isinstance(event, Deltas) and event.covers is None:
-            _add_deltas(entry, seq, event, seqs, heads)
+        if isinstance(event, Deltas) and event.sizes is None:
+            _add_deltas(entry, seq, event, ids, heads)
             continue
         data = _delta(entry, seq, event, 0) if isinstance(event, Deltas) else wire_event(entry, seq, event)
-        seqs.append(seq)
+        ids.append(last_id(data))
         heads.append(f"event: {data['type']}\ndata: ".encode() + one_line(_encode(data)) + b"\n")
-    return Frames(seqs, heads)
+    return Frames(ids, heads)
 
 
-def _add_deltas(entry: Entry, seq: int, event: Deltas, seqs: list[int], heads: list[bytes]) -> None:
+def _add_deltas(entry: Entry, seq: int, event: Deltas, ids: list[int], heads: list[bytes]) -> None:
     """The hot path: what a message's tokens share is encoded once per entry."""
     name = f"{event.of}_delta"
     common = {"type": name, "run_id": entry.run_id, "at": instant(entry.at), "step": event.step}
     shared = _encode({**common, "message_id": event.message_id})[:-1]
     start = f"event: {name}\ndata: ".encode() + shared + b',"seq":'
     for offset, content in enumerate(event.contents):
-        seqs.append(seq + offset)
+        ids.append(seq + offset)
         heads.append(b'%b%d,"content":%b}\n' % (start, seq + offset, one_line(_encode(content))))
 
 
@@ -119,17 +126,15 @@ def data_line(value: Any) -> bytes:
     return b"data: %b\n" % one_line(_encode(value))
 
 
-def stream_bytes(published: Published, after: int, style: IdStyle) -> bytes:
-    """Return the frames of an entry behind `after`, joined."""
-    if after < published.entry.first_seq:
-        return published.memo(style, lambda entry: _join(published.memo("frames", make_frames), entry, 0, style))
-    return _join(published.memo("frames", make_frames), published.entry, after, style)
+def stream_bytes(published: Published, style: IdStyle) -> bytes:
+    """Return the frames of an entry, joined."""
+    return published.memo(style, lambda entry: _join(published.memo("frames", make_frames), entry, style))
 
 
-def _join(frames: Frames, entry: Entry, after: int, style: IdStyle) -> bytes:
+def _join(frames: Frames, entry: Entry, style: IdStyle) -> bytes:
     prefix = b"id: " if style == "seq" else f"id: {entry.run_id}/".encode()
     return b"".join(
-        b"%b%b%d\n\n" % (head, prefix, seq) for seq, head in zip(frames.seqs, frames.heads, strict=True) if seq > after
+        b"%b%b%d\n\n" % (head, prefix, seq) for seq, head in zip(frames.ids, frames.heads, strict=True)
     )
 
 
@@ -166,7 +171,6 @@ def parse_last_event_id(text: str | None) -> tuple[str | None, int] | None:
 async def stream(
     tail: AsyncGenerator[Published | Draining, None],
     *,
-    after: int = 0,
     style: IdStyle = "seq",
     on_leave: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncIterator[bytes]:
@@ -178,9 +182,7 @@ async def stream(
                 if isinstance(item, Draining):
                     yield FAREWELL
                     return
-                chunk = stream_bytes(item, after, style)
-                if chunk:
-                    yield chunk
+                yield stream_bytes(item, style)
         crashes.at("close")
     except StoreUnavailable:  # the answer has begun: it can only end, and be asked for again
         yield STORE_AWAY

@@ -5,6 +5,7 @@ contents: that is how tokens are stored. Fields that are None are left out on th
 """
 
 from dataclasses import dataclass, fields
+from itertools import accumulate
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from agio.domain.messages import Content
@@ -50,8 +51,17 @@ class Deltas:
     step: int
     message_id: str
     contents: tuple[str, ...]
-    covers: int | None = None
-    """Set by compaction: how many ids the single content stands for."""
+    sizes: tuple[int, ...] | None = None
+    """Set by compaction, which joins the texts of many ids to one content: the characters of each."""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The text of each id."""
+        if self.sizes is None:
+            return self.contents
+        (whole,) = self.contents
+        ends = list(accumulate(self.sizes))
+        return tuple(whole[end - size : end] for size, end in zip(self.sizes, ends, strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -322,5 +332,5 @@ def fields_of(event: Event) -> dict[str, Any]:
 def span(event: Event) -> int:
     """Return how many sequence numbers the event takes."""
     if isinstance(event, Deltas):
-        return event.covers or len(event.contents)
+        return len(event.contents if event.sizes is None else event.sizes)
     return 1

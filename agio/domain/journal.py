@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from agio.domain.checkpoints import Checkpoint
-from agio.domain.events import Event, MessageCompleted, ToolCallCompleted, span
+from agio.domain.events import Deltas, Event, MessageCompleted, ToolCallCompleted, span
 from agio.domain.messages import Message
 
 
@@ -56,6 +56,26 @@ def unfold(entry: Entry) -> Iterator[tuple[int, Event]]:
                         event = replace(event, result=message.content)
         yield seq, event
         seq += span(event)
+
+
+def behind(entry: Entry, after: int) -> Entry:
+    """Return the part of an entry that has the events behind `after`, which is before its last one.
+
+    Texts that compaction joined across that place are taken apart again.
+    """
+    if after < entry.first_seq:
+        return entry
+    events: list[Event] = []
+    seq = entry.first_seq
+    for event in entry.events:
+        skipped = after + 1 - seq
+        seq += span(event)
+        if seq <= after + 1:
+            continue
+        if isinstance(event, Deltas) and skipped > 0:
+            event = replace(event, contents=event.texts[skipped:], sizes=None)
+        events.append(event)
+    return replace(entry, first_seq=after + 1, events=tuple(events))
 
 
 def calls_as_wire(message: Message) -> list[dict[str, Any]] | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from agio.domain.errors import NotFound
 from agio.domain.events import TERMINAL_EVENTS
-from agio.domain.journal import Entry
+from agio.domain.journal import Entry, behind
 from agio.domain.runs import RunFilter
 from agio.domain.status import LIVE, RunStatus
 from agio.engine.caller import Caller
@@ -33,8 +33,8 @@ async def tail(
 ) -> AsyncGenerator[Published | Draining, None]:
     """Yield the run's entries from the one with sequence number `after + 1` on.
 
-    Ends after the terminal entry of the run's present attempt. Entries do not overlap; the first one
-    may begin before `after + 1`.
+    Ends after the terminal entry of the run's present attempt. Each entry begins behind the one before it, the
+    first one behind `after`: of one that does not, the part that does is handed out.
 
     Raises:
         NotFound: no such run.
@@ -46,9 +46,9 @@ async def tail(
             last: Entry | None = None
             while entries := await store.read_entries(caller.group_id, run_id, after=cursor, limit=PAGE):
                 for entry in entries:
-                    yield Published(entry)
+                    yield Published(behind(entry, cursor))
+                    cursor = entry.last_seq
                 last = entries[-1]
-                cursor = last.last_seq
             if last is not None:  # what the caller says it has may be made up
                 hub.note_heads({run_id: last.last_seq})
             if not follow or await _is_over(store, caller, run_id, cursor, last):
@@ -75,10 +75,15 @@ async def _live(subscription: Subscription, cursor: int) -> AsyncGenerator[Publi
             if published.entry.first_seq > cursor + 1:
                 return
             if published.entry.last_seq > cursor:
-                yield published
+                yield _behind(published, cursor)
                 cursor = published.entry.last_seq
             elif _ends(published.entry):
                 return
+
+
+def _behind(published: Published, cursor: int) -> Published:
+    """Return the part behind the cursor: nearly always all of it, which is encoded once for all readers."""
+    return published if published.entry.first_seq > cursor else Published(behind(published.entry, cursor))
 
 
 def _ends(entry: Entry) -> bool:
@@ -162,8 +167,8 @@ async def _catch_up(store: Store, hub: Hub, caller: Caller, cursors: dict[str, i
             if not entries:
                 break
             for entry in entries:
-                yield Published(entry)
-            cursors[run_id] = entries[-1].last_seq
+                yield Published(behind(entry, cursors[run_id]))
+                cursors[run_id] = entry.last_seq
     hub.note_heads({run_id: cursors[run_id] for run_id in heads})
 
 
@@ -195,7 +200,7 @@ async def _live_many(
                 return
             if entry.last_seq > cursor:
                 cursors[entry.run_id] = entry.last_seq
-                yield published
+                yield _behind(published, cursor)
 
 
 async def _is_inside(store: Store, caller: Caller, selection: Selection, run_id: str) -> bool:

@@ -24,7 +24,7 @@ async def attach(
         return Response(status_code=204)
     tail = engine.tail(caller, run.id, after=after, follow=follow)
     headers = {"X-Run-ID": run.id, "X-Session-ID": run.session_id, "Location": f"/api/runs/{run.id}"}
-    body = stream(tail, after=after, style=style, on_leave=_leave(engine, caller, run.id))
+    body = stream(tail, style=style, on_leave=_leave(engine, caller, run.id))
     return EventStream(body, headers)
 
 

@@ -216,16 +216,15 @@ async def _stream(engine: Engine, caller: Caller, selection: Selection, start: _
                     yield FAREWELL
                     return
                 entry = item.entry
-                place = selection.cursors.get(entry.run_id)
-                if place is None and start.since is not None and entry.at < start.since:
+                is_new = entry.run_id not in selection.cursors
+                if is_new and start.since is not None and entry.at < start.since:
                     # A run from before that was taken up again: what it did then is not news. New runs are told
                     # from it by their first entry, so that a worker whose clock is late loses nothing.
                     if entry.first_seq == 1:
                         returned.add(entry.run_id)
                     if entry.run_id in returned:
                         continue
-                if chunk := stream_bytes(item, place or 0, "run/seq"):
-                    yield chunk
+                yield stream_bytes(item, "run/seq")
     except StoreUnavailable:
         yield STORE_AWAY
     finally:

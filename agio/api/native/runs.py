@@ -24,9 +24,10 @@ from agio.api.native.schemas.runs import (
 from agio.api.native.schemas.traces import EventList, MessageView, Span, StepView, view_message, view_span, view_step
 from agio.api.once import KEYED, once, reserve
 from agio.api.problems import documented
-from agio.api.sse import EVENT_SCHEMA, LastEventIdText, parse_last_event_id, wire_events
+from agio.api.sse import EVENT_SCHEMA, LastEventIdText, last_id, parse_last_event_id, wire_events
 from agio.api.starting import start_once
 from agio.domain.errors import Invalid
+from agio.domain.journal import behind
 from agio.domain.runs import Run, RunFilter
 from agio.domain.status import RunStatus
 from agio.engine.caller import Caller
@@ -153,8 +154,8 @@ async def run_events(
 
 async def _event_list(engine: Engine, caller: Caller, run: Run, after: int, limit: int) -> Response:
     entries = await engine.store.read_entries(caller.group_id, run.id, after=after, limit=limit)
-    found = [item for entry in entries for item in wire_events(entry) if item["seq"] > after][:limit]
-    last = found[-1]["seq"] if found else after
+    found = [item for entry in entries for item in wire_events(behind(entry, after))][:limit]
+    last = last_id(found[-1]) if found else after
     head = await engine.store.head(caller.group_id, run.id)
     events = EventList(items=found, total=head, limit=limit, after=after, next_after=last, has_more=last < head)
     return JSONResponse(events.model_dump(mode="json"))

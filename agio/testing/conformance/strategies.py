@@ -1,7 +1,7 @@
 """Hypothesis strategies for what a journal may hold: any text but lone surrogates and NUL, any JSON."""
 
 import types
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from agio.domain.checkpoints import CheckpointKind
-from agio.domain.events import EVENT_TYPES, Event, MessageCompleted, ToolCallCompleted
+from agio.domain.events import EVENT_TYPES, Deltas, Event, MessageCompleted, ToolCallCompleted
 from agio.domain.journal import calls_as_wire
 from agio.domain.messages import Content, Message, ToolCall
 
@@ -136,13 +136,15 @@ def _instances(cls: Any, **given: SearchStrategy[Any]) -> SearchStrategy[Any]:
 @cache
 def events(kind: str) -> SearchStrategy[Event]:
     """Return events of one type of `EVENT_TYPES`."""
-    special: dict[str, dict[str, SearchStrategy[Any]]] = {
-        "deltas": {
-            "contents": st.lists(texts(), min_size=1, max_size=5).map(tuple),
-            "covers": st.none() | st.integers(1, 9),
-        },
-    }
-    return _instances(EVENT_TYPES[kind], **special.get(kind, {}))
+    if kind != Deltas.type:
+        return _instances(EVENT_TYPES[kind])
+    plain = _instances(Deltas, contents=st.lists(texts(), min_size=1, max_size=5).map(tuple), sizes=st.none())
+    return st.one_of(plain, plain.map(_joined))
+
+
+def _joined(deltas: Deltas) -> Deltas:
+    """Return them as compaction leaves them."""
+    return replace(deltas, contents=("".join(deltas.contents),), sizes=tuple(map(len, deltas.contents)))
 
 
 @cache

@@ -36,7 +36,7 @@ class TestSlim:
 
 class TestUnfold:
     def test_numbers_begin_with_the_entrys_and_count_every_token(self):
-        compacted = Deltas(of="content", step=1, message_id="m", contents=("abcd",), covers=4)
+        compacted = Deltas(of="content", step=1, message_id="m", contents=("abcd",), sizes=(1, 2, 0, 1))
         events = (make_deltas("a", "b", "c"), StepStarted(step=2), compacted, StepStarted(step=3))
         entry = make_entry(RUN, *events, first_seq=5)
         assert [seq for seq, _ in unfold(entry)] == [5, 8, 9, 13]
@@ -71,4 +71,4 @@ def test_message_without_calls_has_none_on_the_wire():
 
 def test_span_counts_tokens_and_what_compaction_took_in():
     assert [span(make_deltas("a", "b")), span(StepStarted(step=1))] == [2, 1]
-    assert span(Deltas(of="reasoning", step=1, message_id="m", contents=("abc",), covers=3)) == 3
+    assert span(Deltas(of="reasoning", step=1, message_id="m", contents=("abc",), sizes=(1, 0, 2))) == 3

@@ -110,7 +110,7 @@ class TestRoundTrip:
         assert tool == replace(stored[1], result="blue")
 
     async def test_unfolded_numbers_count_every_token(self, owner: Owner) -> None:
-        compacted = Deltas(of="content", step=1, message_id="m", contents=("abc",), covers=3)
+        compacted = Deltas(of="content", step=1, message_id="m", contents=("abc",), sizes=(1, 0, 2))
         got = await _append(owner, Draft(events=(make_deltas("a", "b"), compacted, StepStarted(step=2))))
         assert [seq for seq, _ in unfold(got)] == [2, 4, 7]
         assert got.last_seq == 7
