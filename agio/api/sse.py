@@ -133,9 +133,7 @@ def stream_bytes(published: Published, style: IdStyle) -> bytes:
 
 def _join(frames: Frames, entry: Entry, style: IdStyle) -> bytes:
     prefix = b"id: " if style == "seq" else f"id: {entry.run_id}/".encode()
-    return b"".join(
-        b"%b%b%d\n\n" % (head, prefix, seq) for seq, head in zip(frames.ids, frames.heads, strict=True)
-    )
+    return b"".join(b"%b%b%d\n\n" % (head, prefix, seq) for seq, head in zip(frames.ids, frames.heads, strict=True))
 
 
 EVENT_SCHEMA: dict[str, Any] = {

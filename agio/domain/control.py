@@ -160,6 +160,13 @@ def request_attempt(
     return _queue(fresh, order, at)
 
 
+def note_compaction(run: Run, *, through: int) -> Run:
+    """Return the run with its journal compacted up to an event; unchanged when a new attempt began meanwhile."""
+    if not run.is_terminal or run.compacted_seq >= through:
+        return run
+    return replace(run, compacted_seq=through)
+
+
 def _queue(run: Run, order: Order, at: datetime) -> Run:
     return replace(
         run,

@@ -148,6 +148,10 @@ class Run:
     last_checkpoint_id: str | None = None
     last_seq: int = 1
     """Sequence number of the last event at the last projection; the journal may be ahead."""
+    compacted_seq: int = 0
+    """Up to where its journal is compacted; that of a run which has ended since then may hold more."""
+    former_digests: tuple[str, ...] = ()
+    """Agents that earlier attempts pinned; their checkpoints still need them."""
     parent: Parent | None = None
     modifications: dict[str, Any] = field(default_factory=dict)
     """What the present attempt changed, where it is not the first; the first one's are in the spec."""
@@ -173,6 +177,11 @@ class Run:
     def is_terminal(self) -> bool:
         """Ended."""
         return self.status in TERMINAL
+
+    @property
+    def is_compacted(self) -> bool:
+        """Nothing was written since its journal was compacted."""
+        return self.compacted_seq >= self.last_seq
 
     @property
     def is_ready(self) -> bool:

@@ -278,10 +278,12 @@ class Continuing:
             order = fresh.order
             if order is not None and plan is not None:
                 order = replace(order, words=words, tool_results=plan.tool_results)
+            former = {*fresh.former_digests, fresh.agent_digest} - {digest}
             return replace(
                 fresh,
                 order=order,
                 agent_digest=digest,
+                former_digests=tuple(sorted(former)),
                 model=plan.snapshot.model if plan else fresh.model,
                 modifications=dict(modifications) if modifications else fresh.modifications,
                 metadata=fresh.metadata | (plan.metadata if plan else {}),

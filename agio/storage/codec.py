@@ -47,7 +47,6 @@ class EntryParts:
 
 def dump_entry(entry: Entry) -> EntryParts:
     """Return the stored form of an entry."""
-    events = [{"type": e.type, **fields_of(slim(e, entry.messages))} for e in entry.events]
     checkpoint = entry.checkpoint
     return EntryParts(
         run_id=entry.run_id,
@@ -57,7 +56,7 @@ def dump_entry(entry: Entry) -> EntryParts:
         epoch=entry.epoch,
         attempt=entry.attempt,
         at=to_micros(entry.at),
-        events=_encode(events).decode(),
+        events=dump_events(entry),
         branch_id=entry.branch_id if entry.messages else None,
         position=entry.position if entry.messages else None,
         message_count=len(entry.messages),
@@ -66,6 +65,11 @@ def dump_entry(entry: Entry) -> EntryParts:
         checkpoint_seq=checkpoint.seq if checkpoint else None,
         session_id=checkpoint.session_id if checkpoint else None,
     )
+
+
+def dump_events(entry: Entry) -> str:
+    """Return the stored form of the events of one entry."""
+    return _encode([{"type": e.type, **fields_of(slim(e, entry.messages))} for e in entry.events]).decode()
 
 
 def load_entry(parts: EntryParts) -> Entry:

@@ -22,6 +22,7 @@ from agio.domain.requests import KeyedRequest
 from agio.domain.runs import Run, RunFilter, RunSpec, RunUpdate
 from agio.domain.sessions import Session
 from agio.domain.tools import StoredTool
+from agio.storage.upkeep import Upkeep
 
 T = TypeVar("T")
 
@@ -98,6 +99,7 @@ class RunStore(Protocol):
         Raises:
             AlreadyExists: the run id is taken, in whichever group.
             BranchBusy: another run holds the branch, and `may_wait` is False; names the holder.
+            NotFound: the run that it continues (`Run.parent`) was deleted, or its branch.
         """
         ...
 
@@ -396,7 +398,7 @@ class Catalog(Protocol):
         ...
 
 
-class Store(RunStore, Leases, Catalog, Protocol):
+class Store(RunStore, Leases, Catalog, Upkeep, Protocol):
     """A database that Agio can live in."""
 
     name: Literal["sqlite", "mongodb"]

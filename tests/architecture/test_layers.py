@@ -17,13 +17,14 @@ ALLOWED: dict[str, set[str]] = {
     # where tests make a process die
     "crashes": set(),
     # ports, and what their adapters share
-    "storage.port": {"domain"},
+    "storage.port": {"storage.upkeep", "domain"},
+    "storage.upkeep": {"domain"},
     "storage": {"storage.port", "domain"},
     "providers.base": {"domain"},
     "tools": {"domain"},
     # adapters: named by bootstrap alone
-    "storage.sqlite": {"storage.port", "storage", "domain", "crashes"},
-    "storage.mongo": {"storage.port", "storage", "domain", "crashes"},
+    "storage.sqlite": {"storage.port", "storage.upkeep", "storage", "domain", "crashes"},
+    "storage.mongo": {"storage.port", "storage.upkeep", "storage", "domain", "crashes"},
     "providers": {"providers.base", "domain"},
     "tools.builtin": {"tools", "domain"},
     "tools.mcp": {"tools", "domain"},
@@ -49,7 +50,7 @@ SEES_EVERYTHING = {"bootstrap", "testing"}
 PUBLIC_NAMES_FROM = {"client", "tools", "domain"}
 
 #: Layers that import nothing but the standard library and Agio's own modules.
-STANDARD_LIBRARY_ONLY = {"domain", "crashes", "storage.port", "providers.base"}
+STANDARD_LIBRARY_ONLY = {"domain", "crashes", "storage.port", "storage.upkeep", "providers.base"}
 
 #: What only certain layers may know.
 AT_HOME: dict[str, set[str]] = {

@@ -72,8 +72,22 @@ def sqlite_backend(tmp_path: Path) -> Backend:
             group_id,
         )
 
+    async def age_contents(_: Store, seconds: float) -> None:
+        with closing(sqlite3.connect(file, timeout=10)) as connection, connection:
+            connection.execute("UPDATE snapshots SET unused_us = unused_us - ?", (seconds * 1_000_000,))
+
+    async def count_chunks(_: Store) -> int:
+        with closing(sqlite3.connect(file, timeout=10)) as connection:
+            return int(connection.execute("SELECT COUNT(*) FROM chunks").fetchone()[0])
+
     return Backend(
-        name="sqlite", store_factory=make, age_worker=age_worker, lose_hold=lose_hold, hint_source="data_version"
+        name="sqlite",
+        store_factory=make,
+        age_worker=age_worker,
+        lose_hold=lose_hold,
+        age_contents=age_contents,
+        count_chunks=count_chunks,
+        hint_source="data_version",
     )
 
 
@@ -161,11 +175,21 @@ def _with_hooks(
         change = {"$set": {"status": "cancelled", "doc": json.dumps(run)}, "$unset": gone}
         database["runs"].update_one({"_id": run_id}, change)
 
+    async def age_contents(_: Store, seconds: float) -> None:
+        for collection, field in (("snapshots", "unused_since"), ("blobs", "at"), ("specs", "at")):
+            older = {"$inc": {field: -int(seconds * 1_000_000)}}
+            database[collection].update_many({field: {"$exists": True}}, older)
+
+    async def count_chunks(_: Store) -> int:
+        return database["blobs"].count_documents({})
+
     return Backend(
         name=name,
         store_factory=make,
         age_worker=age_worker,
         lose_hold=lose_hold,
+        age_contents=age_contents,
+        count_chunks=count_chunks,
         hint_source=hint_source,
         cannot=cannot or {},
     )

@@ -4,6 +4,7 @@ The chunks of a text belong to an owner (a run, a catalog record) and are delete
 another owner is another document. So nobody counts references, and no group can find out what another stores.
 """
 
+import time
 from collections.abc import Sequence
 
 from pymongo.errors import BulkWriteError
@@ -11,6 +12,7 @@ from pymongo.errors import BulkWriteError
 from agio.domain.errors import NotFound
 from agio.storage.codec import cut, reference, referenced
 from agio.storage.mongo import keys
+from agio.storage.mongo.commits import Unsettled
 from agio.storage.mongo.database import Database, Document
 from agio.storage.mongo.failures import DUPLICATE_KEY
 from agio.storage.mongo.schema import BLOBS
@@ -36,7 +38,7 @@ class Blobs:
         chunks: list[Document] = []
         for digest, chunk in cut(text):
             hashes.append(digest)
-            chunks.append({"_id": keys.part(owner, digest), "data": chunk})
+            chunks.append({"_id": keys.part(owner, digest), "data": chunk, "at": time.time_ns() // 1_000})
             if len(chunks) == CHUNKS_AT_ONCE:
                 await self._store(chunks)
                 chunks = []
@@ -45,14 +47,22 @@ class Blobs:
         return reference(hashes)
 
     async def _store(self, chunks: list[Document]) -> None:
+        """Store chunks; one that is there counts as new from now on, so that nobody collects it before its use."""
+
         async def attempt(_: bool) -> None:
             try:
                 await self._database[BLOBS].insert_many(chunks, ordered=False)
             except BulkWriteError as error:
                 if error.details.get("writeConcernErrors"):
                     raise
-                if any(item["code"] != DUPLICATE_KEY for item in error.details["writeErrors"]):
+                failed = error.details["writeErrors"]
+                if any(item["code"] != DUPLICATE_KEY for item in failed):
                     raise
+                there = [chunks[item["index"]]["_id"] for item in failed]
+                renewed = {"$set": {"at": time.time_ns() // 1_000}}
+                update = await self._database[BLOBS].update_many({"_id": {"$in": there}}, renewed)
+                if update.matched_count < len(there):
+                    raise Unsettled("a chunk was collected a moment ago") from error
 
         await self._database.commits.repeat(attempt)
 

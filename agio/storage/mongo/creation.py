@@ -5,6 +5,7 @@ it and is garbage without it. The first entry of the journal is written after it
 missing. So the run is there whole for every reader, and a crash at any point leaves a run or none.
 """
 
+import time
 from dataclasses import replace
 from typing import TypeVar
 
@@ -12,7 +13,8 @@ from pymongo.errors import DuplicateKeyError
 
 from agio import crashes
 from agio.domain.branches import Branch
-from agio.domain.errors import AlreadyExists, BranchBusy, Conflict
+from agio.domain.errors import AgioError, AlreadyExists, BranchBusy, NotFound
+from agio.domain.runs import Run
 from agio.storage.codec import dump_record
 from agio.storage.mongo import keys
 from agio.storage.mongo.calls import Part
@@ -33,22 +35,24 @@ class Creation(Part):
         stamp = self._database.stamp()
         spec = keys.part(creation.run.id, f"{stamp:x}")
         first = await self._entries.document(creation.first)
-        session, branch, (waits, refusal), _, _ = await together(
+        session, branch, (waits, refusal), lost, _, _ = await together(
             self._borrow(SESSIONS, creation.session),
             self._borrow(BRANCHES, creation.branch),
             self._look(creation),
+            self._lost_branch(creation),
             self._put_spec(creation, spec, first),
             self._snapshots.keep(creation.run.group_id, creation.snapshot),
         )
         try:
-            if refusal is not None:
+            if (refusal := refusal or lost) is not None:
                 raise refusal
             await self._check_branch(creation.branch, made=branch is not None)
+            await self._check_parent(creation.run)
             run = replace(creation.run, holds_branch=not waits)
             state = first_state(run, spec=spec, stamp=stamp)
             crashes.at("fork")
             state = await self._accept(state, may_wait=creation.may_wait)
-        except (AlreadyExists, BranchBusy):
+        except (AlreadyExists, BranchBusy, NotFound):
             await together(
                 self._kinds[SESSIONS].take_back(session),
                 self._kinds[BRANCHES].take_back(branch),
@@ -58,7 +62,27 @@ class Creation(Part):
         await self._entries.begin(spec, first)
         return await self._turns.settle(None, state)
 
-    async def _look(self, creation: RunCreation) -> tuple[bool, Conflict | None]:
+    async def _lost_branch(self, creation: RunCreation) -> NotFound | None:
+        """Return why a run cannot go on with a branch, if that is so."""
+        run = creation.run
+        found = {"_id": keys.in_group(run.group_id, run.branch_id)}
+        if creation.branch is not None or await self._database[BRANCHES.name].find_one(found, {"_id": 1}):
+            return None
+        return NotFound(f"there is no branch {run.branch_id!r} any more")
+
+    async def _check_parent(self, run: Run) -> None:
+        """Refuse to continue what was deleted since the caller read it.
+
+        Whoever deletes it looks for branches after it is out of sight, and the run's branch is there by now: one
+        of the two sees the other.
+        """
+        if run.parent is None:
+            return
+        found = {"_id": run.parent.run_id, "group_id": run.group_id}
+        if await self._database[RUNS].find_one(found, {"_id": 1}) is None:
+            raise NotFound(f"there is no run {run.parent.run_id!r} any more")
+
+    async def _look(self, creation: RunCreation) -> tuple[bool, AgioError | None]:
         """Return whether the run has to wait, and why it is refused, if it is."""
         run = creation.run
         branch = keys.in_group(run.group_id, run.branch_id)
@@ -95,7 +119,8 @@ class Creation(Part):
 
     async def _put_spec(self, creation: RunCreation, key: str, first: Document) -> None:
         text = await self._blobs.shrink(creation.run.id, dump_record(creation.spec))
-        document = {"_id": key, "group_id": creation.run.group_id, "doc": text, "first": first}
+        at = time.time_ns() // 1_000
+        document = {"_id": key, "group_id": creation.run.group_id, "at": at, "doc": text, "first": first}
         await insert_absent(self._database, SPECS, document)
 
     async def _borrow(self, kind: Kind[T], record: T | None) -> Document | None:

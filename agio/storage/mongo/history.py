@@ -37,10 +37,27 @@ class EntryMethods(Part):
 
     @read
     async def read_entries(self, group_id: str, run_id: str, *, after: int = 0, limit: int = 500) -> list[Entry]:
-        documents = await self._from(group_id, run_id, after + 1, limit)
+        documents = await self._read(group_id, run_id, after + 1, limit)
         if not documents and after <= 0 and limit > 0 and await self._begin(group_id, run_id):
-            documents = await self._from(group_id, run_id, after + 1, limit)
+            documents = await self._read(group_id, run_id, after + 1, limit)
         return await self._entries.load_all(documents)
+
+    async def _read(self, group_id: str, run_id: str, seq: int, limit: int) -> list[Document]:
+        """Return the documents of entries, from the one that holds `seq` on, without what compaction passed over.
+
+        While it works, entries that another one has taken in may still be there, or may go during a read.
+        """
+        found: list[Document] = []
+        while len(found) < limit:
+            wanted = limit - len(found)
+            documents = await self._from(group_id, run_id, seq, wanted)
+            unbroken = _unbroken(documents, seq)
+            found += unbroken
+            is_whole = unbroken == [] or unbroken[-1]["_id"] == documents[-1]["_id"]
+            if unbroken == [] or (is_whole and len(documents) < wanted):
+                break
+            seq = unbroken[-1]["last_seq"] + 1
+        return found
 
     async def _begin(self, group_id: str, run_id: str) -> bool:
         """See to the first entry of a run whose journal is empty; False: there is no such run.
@@ -64,6 +81,8 @@ class EntryMethods(Part):
             return documents
         wanted = {"_id": keys.entries(run_id, 0, seq - 1), "group_id": group_id}
         holder = await self._database[JOURNAL].find_one(wanted, sort=[("_id", -1)])
+        if documents and holder is not None and holder["last_seq"] < seq:
+            holder = await self._database[JOURNAL].find_one({**wanted, "last_seq": {"$gte": seq}}, sort=[("_id", -1)])
         if holder is None or holder["last_seq"] < seq:
             return documents
         return [holder, *documents][:limit]
@@ -184,6 +203,18 @@ class CheckpointMethods(Part):
     @write
     async def put_snapshot(self, group_id: str, snapshot: AgentSnapshot) -> None:
         await self._snapshots.keep(group_id, snapshot)
+
+
+def _unbroken(documents: Sequence[Document], seq: int) -> list[Document]:
+    """Return those that follow each other from `seq` on; what is within another one is left out."""
+    found: list[Document] = []
+    for document in documents:
+        if found and keys.split_entry(document["_id"])[1] > seq:
+            break
+        if document["last_seq"] >= seq:
+            found.append(document)
+            seq = document["last_seq"] + 1
+    return found
 
 
 def _checkpoints(group_id: str, run_id: str, seq: Any) -> Document:

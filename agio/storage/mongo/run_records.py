@@ -101,6 +101,16 @@ def _line(run: Run) -> str:
     return EXPRESS_LINE if run.has_command else line_of(run.group_id)
 
 
+def derived_fields(run: Run) -> Document:
+    """Return the fields that upkeep finds runs by; None: there is none."""
+    ended_at = to_micros(run.ended_at) if run.ended_at is not None and run.is_terminal else None
+    return {
+        "ended_at": ended_at,
+        "loose": None if run.is_compacted else ended_at,
+        "digests": [run.agent_digest, *run.former_digests],
+    }
+
+
 def _fields(state: RunState, writer: str, text: str) -> Document:
     run = state.run
     optional: Document = {
@@ -114,6 +124,7 @@ def _fields(state: RunState, writer: str, text: str) -> Document:
         "owner": run.owner,
         "slot": state.slot,
         "unheard": True if run.owner is not None and run.control_seq > run.control_ack else None,
+        **derived_fields(run),
     }
     return {
         "_id": run.id,

@@ -11,7 +11,7 @@ from agio.domain.errors import Unsupported
 from agio.storage.mongo.database import Database
 from agio.storage.port import BRANCHES, KINDS, REQUESTS, SESSIONS, Kind
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 RUNS = "runs"
 SPECS = "specs"
@@ -42,6 +42,9 @@ _RUN_INDEXES = (
     _index("owner", "group_id", where="owner"),
     _index("parent", where="parent"),
     _index("gone", where="gone"),
+    _index("status", "ended_at", "_id", where="ended_at"),
+    _index("loose", "_id", where="loose"),
+    _index("group_id", "digests"),
     _index("group_id", "tags", "created_at", "_id", where="tags"),
     _index("group_id", "created_at", "_id"),
     _index("group_id", "session_id", "created_at", "_id"),
@@ -77,8 +80,8 @@ def _indexes_of(kind: Kind[Any]) -> tuple[IndexModel, ...]:
     return (_index("group_id", "created_at", "_id"), *unique, *instants, *_KIND_INDEXES.get(kind.name, ()))
 
 
-async def prepare(database: Database) -> None:
-    """Check the schema's version, then make what is missing.
+async def prepare(database: Database) -> int:
+    """Check the schema's version, then make the indexes that are missing; return the version that was found.
 
     Raises:
         Unsupported: a newer program wrote this database.
@@ -99,3 +102,4 @@ async def prepare(database: Database) -> None:
         )
     wanted = {**_INDEXES, **{kind.name: _indexes_of(kind) for kind in KINDS}}
     await asyncio.gather(*(database[name].create_indexes(list(made)) for name, made in wanted.items()))
+    return int(version)

@@ -25,8 +25,19 @@ class Snapshots:
         if key in self._kept:
             return
         text = await self._blobs.shrink(_owner(key), dump_record(snapshot))
-        await insert_absent(self._database, SNAPSHOTS, {"_id": key, "group_id": group_id, "doc": text})
+        document = {"_id": key, "group_id": group_id, "doc": text}
+        while not await insert_absent(self._database, SNAPSHOTS, document) and not await self._claim(key):
+            pass  # it was collected in between
         self._kept.add(key)
+
+    async def _claim(self, key: str) -> bool:
+        """Take the mark off that nobody needs it; say whether it is there."""
+
+        async def attempt(_: bool) -> bool:
+            unmarked = {"$unset": {"unused_since": ""}}
+            return (await self._database[SNAPSHOTS].update_one({"_id": key}, unmarked)).matched_count > 0
+
+        return await self._database.commits.repeat(attempt)
 
     async def get(self, group_id: str, digest: str) -> AgentSnapshot:
         """Return a snapshot. Raises `NotFound`."""

@@ -9,6 +9,7 @@ from agio.storage.mongo.calls import named, read
 from agio.storage.mongo.catalog import CatalogMethods
 from agio.storage.mongo.database import Client, Database
 from agio.storage.mongo.entries import Entries
+from agio.storage.mongo.garbage import GarbageMethods
 from agio.storage.mongo.hints import HintMethods
 from agio.storage.mongo.history import CheckpointMethods, EntryMethods
 from agio.storage.mongo.kinds import Kinds
@@ -18,10 +19,21 @@ from agio.storage.mongo.run_records import RunRecords
 from agio.storage.mongo.runs import RunMethods
 from agio.storage.mongo.snapshots import Snapshots
 from agio.storage.mongo.turns import Turns
+from agio.storage.mongo.upgrades import upgrade
+from agio.storage.mongo.upkeep import UpkeepMethods
 from agio.storage.port import StoreSettings
 
 
-class MongoStore(RunMethods, EntryMethods, CheckpointMethods, LeaseMethods, CatalogMethods, HintMethods):
+class MongoStore(
+    RunMethods,
+    EntryMethods,
+    CheckpointMethods,
+    LeaseMethods,
+    CatalogMethods,
+    HintMethods,
+    UpkeepMethods,
+    GarbageMethods,
+):
     """Agio in MongoDB.
 
     Args:
@@ -47,7 +59,8 @@ class MongoStore(RunMethods, EntryMethods, CheckpointMethods, LeaseMethods, Cata
     async def open(self) -> None:
         await self._database.open()
         try:
-            await schema.prepare(self._database)
+            found = await schema.prepare(self._database)
+            await upgrade(self._database, self._runs, self._blobs, found)
         except BaseException:
             await self._database.close()
             raise

@@ -7,13 +7,18 @@ from agio.storage.sqlite.connection import Connection
 
 _PARTS = ("events", "messages", "checkpoint")
 
+_REFERENCES = " UNION ALL ".join(
+    f"SELECT {part} FROM journal WHERE run_no = :no AND substr({part}, 1, 1) = '@'"  # noqa: S608 - named above
+    for part in _PARTS
+)
+
 
 def take_out(parts: EntryParts, inline_limit: int) -> dict[str, bytes]:
     """Replace every part over `inline_limit` bytes by a reference; return `{hash: bytes}` of their chunks."""
     chunks: dict[str, bytes] = {}
     for name in _PARTS:
         text: str | None = getattr(parts, name)
-        if text is not None and _is_over(text, inline_limit):
+        if text is not None and is_over(text, inline_limit):
             pieces = list(cut(text))
             chunks.update(pieces)
             setattr(parts, name, reference([digest for digest, _ in pieces]))
@@ -36,6 +41,17 @@ def put_back(connection: Connection, run_no: int, text: str) -> str:
     return b"".join(_pieces(connection, run_no, digests)).decode()
 
 
+def drop_unreferenced(connection: Connection, run_no: int) -> None:
+    """Delete the chunks of a run that no entry of it refers to any more."""
+    rows = connection.execute(_REFERENCES, {"no": run_no}).fetchall()
+    needed = {digest for (text,) in rows for digest in referenced(text) or ()}
+    there = connection.execute("SELECT hash FROM chunks WHERE run_no = ?", (run_no,)).fetchall()
+    connection.executemany(
+        "DELETE FROM chunks WHERE run_no = ? AND hash = ?",
+        [(run_no, digest) for (digest,) in there if digest not in needed],
+    )
+
+
 def _pieces(connection: Connection, run_no: int, digests: Iterable[str]) -> Iterable[bytes]:
     query = "SELECT bytes FROM chunks WHERE run_no = ? AND hash = ?"
     for digest in digests:
@@ -43,7 +59,8 @@ def _pieces(connection: Connection, run_no: int, digests: Iterable[str]) -> Iter
         yield piece
 
 
-def _is_over(text: str, limit: int) -> bool:
+def is_over(text: str, limit: int) -> bool:
+    """Say whether a part is too large to stand inline."""
     if len(text) > limit:
         return True
     return not text.isascii() and len(text) * 4 > limit and len(text.encode()) > limit

@@ -8,8 +8,8 @@ from agio.domain.control import claim, take_over
 from agio.domain.runs import Run
 from agio.storage.port import Interest, WorkerLimits
 from agio.storage.sqlite.connection import Connection
-from agio.storage.sqlite.part import Part
 from agio.storage.sqlite.queue import find_next_ready
+from agio.storage.sqlite.removal import Removal
 from agio.storage.sqlite.rows import Stored, load_run, promote_waiting, write_run
 
 NOW_US = "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
@@ -44,7 +44,7 @@ SELECT DISTINCT w.group_id, w.branch_id FROM runs AS w WHERE w.waits_us IS NOT N
 _FORGOTTEN = f"SELECT id FROM workers WHERE beat_us < {NOW_US} - {FORGOTTEN_US}"  # noqa: S608 - constants
 
 
-class Leases(Part):
+class Leases(Removal):
     """Which worker owns which run."""
 
     hint_source: Literal["change_stream", "data_version", "none"] = "data_version"
@@ -114,6 +114,7 @@ class Leases(Part):
 
         if any(await self._database.read(look)):
             await self._database.write(work)
+        await self._clear_leftovers()
 
     async def heads(self, run_ids: Collection[str]) -> dict[str, int]:
         wanted = json.dumps(list(run_ids))

@@ -23,10 +23,11 @@ SEPARATOR = "\x1f"
 _INSERT = """
 INSERT INTO runs (
     id, group_id, session_id, branch_id, agent_id, parent_run_id, status, owner, holds, queue, queued_us,
-    waits_us, has_command, control_seq, control_ack, created_us, search, doc
+    waits_us, has_command, control_seq, control_ack, created_us, ended_us, loose_us, search, doc
 ) VALUES (
     :id, :group_id, :session_id, :branch_id, :agent_id, :parent_run_id, :status, :owner, :holds, :queue, :now_us,
-    CASE WHEN :waits THEN :now_us END, :has_command, :control_seq, :control_ack, :created_us, :search, :doc
+    CASE WHEN :waits THEN :now_us END, :has_command, :control_seq, :control_ack, :created_us, :ended_us, :loose_us,
+    :search, :doc
 )
 """
 
@@ -37,7 +38,7 @@ UPDATE runs SET
     queued_us = CASE WHEN queue IS :queue THEN queued_us ELSE :now_us END,
     waits_us = CASE WHEN :waits THEN coalesce(waits_us, :now_us) END,
     has_command = :has_command, control_seq = :control_seq, control_ack = :control_ack,
-    created_us = :created_us, search = :search, doc = :doc
+    created_us = :created_us, ended_us = :ended_us, loose_us = :loose_us, search = :search, doc = :doc
 WHERE no = :no
 """
 
@@ -78,6 +79,7 @@ def insert_run(connection: Connection, run: Run) -> int:
     no = connection.execute(_INSERT, values).lastrowid
     assert no is not None
     _insert_tags(connection, no, run)
+    _insert_snapshots(connection, no, run)
     return no
 
 
@@ -102,6 +104,8 @@ def write_run(connection: Connection, stored: Stored, after: Run) -> Run:
     if after.tags != before.tags:
         connection.execute("DELETE FROM run_tags WHERE run_no = ?", (no,))
         _insert_tags(connection, no, after)
+    if after.agent_digest != before.agent_digest:
+        _insert_snapshots(connection, no, after)
     if not moved:
         return after
     if after.is_terminal and before.is_live:
@@ -139,6 +143,13 @@ def _insert_tags(connection: Connection, no: int, run: Run) -> None:
     connection.executemany("INSERT OR IGNORE INTO run_tags VALUES (?, ?)", [(tag, no) for tag in run.tags])
 
 
+def _insert_snapshots(connection: Connection, no: int, run: Run) -> None:
+    connection.executemany(
+        "INSERT OR IGNORE INTO run_snapshots VALUES (?, ?, ?)",
+        [(run.group_id, digest, no) for digest in (run.agent_digest, *run.former_digests)],
+    )
+
+
 def _waits(run: Run) -> bool:
     return run.status is RunStatus.QUEUED and not run.holds_branch
 
@@ -155,6 +166,7 @@ def _marks(run: Run) -> dict[str, Any]:
 
 def _place(run: Run) -> dict[str, Any]:
     """Return the columns that indexes are made of."""
+    ended_us = to_micros(run.ended_at) if run.ended_at and run.is_terminal else None
     return {
         "session_id": run.session_id,
         "branch_id": run.branch_id,
@@ -167,5 +179,7 @@ def _place(run: Run) -> dict[str, Any]:
         "waits": _waits(run),
         "has_command": run.has_command,
         "created_us": to_micros(run.created_at),
+        "ended_us": ended_us,
+        "loose_us": None if run.is_compacted else ended_us,
         "search": SEPARATOR.join((run.id, run.preview, run.agent_id)).casefold(),
     }

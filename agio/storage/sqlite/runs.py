@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from agio import crashes
 from agio.domain.agents import AgentSnapshot
-from agio.domain.errors import AlreadyExists, BranchBusy, InvalidTransition, NotFound
+from agio.domain.errors import AlreadyExists, BranchBusy, NotFound
 from agio.domain.runs import Run, RunFilter, RunSpec
 from agio.storage.codec import dump_entry, dump_record, load_record
 from agio.storage.port import BRANCHES, SESSIONS, Page, RunCreation
@@ -15,6 +15,14 @@ from agio.storage.sqlite.entries import insert_entries
 from agio.storage.sqlite.listing import Window, list_page
 from agio.storage.sqlite.part import Part
 from agio.storage.sqlite.rows import find_holder, find_run, insert_run, write_run
+
+_HAS_RUN = "SELECT 1 FROM runs WHERE id = ? AND group_id = ?"
+_HAS_BRANCH = "SELECT 1 FROM branches WHERE group_id = ? AND id = ?"
+
+_KEEP_SNAPSHOT = """
+INSERT INTO snapshots (group_id, digest, doc) VALUES (?, ?, ?)
+ON CONFLICT DO UPDATE SET unused_us = NULL WHERE unused_us IS NOT NULL
+"""
 
 
 class Runs(Part):
@@ -54,9 +62,6 @@ class Runs(Part):
 
         return await self._database.write(work)
 
-    async def delete_run(self, group_id: str, run_id: str) -> None:
-        await self._database.write(lambda c: _delete(c, group_id, run_id))
-
     async def get_snapshot(self, group_id: str, digest: str) -> AgentSnapshot:
         def read(connection: Connection) -> AgentSnapshot:
             row = connection.execute(
@@ -81,6 +86,7 @@ def _create(connection: Connection, creation: RunCreation, inline_limit: int) ->
         raise BranchBusy(f"run {holder!r} holds branch {run.branch_id!r}", holder=holder)
     if creation.session is not None:
         insert_missing_record(connection, SESSIONS, creation.session)
+    _check_past(connection, creation)
     if creation.branch is not None:
         insert_record(connection, BRANCHES, creation.branch)
         crashes.at("fork")
@@ -92,22 +98,15 @@ def _create(connection: Connection, creation: RunCreation, inline_limit: int) ->
     return run
 
 
-def _delete(connection: Connection, group_id: str, run_id: str) -> None:
-    no, run = find_run(connection, group_id, run_id)
-    if not run.is_terminal:
-        raise InvalidTransition(f"run {run_id!r} is {run.status}; only an ended run can be deleted", status=run.status)
-    connection.execute("DELETE FROM approvals WHERE group_id = ? AND run_id = ?", (group_id, run_id))
-    for statement in (
-        "DELETE FROM journal WHERE run_no = ?",
-        "DELETE FROM chunks WHERE run_no = ?",
-        "DELETE FROM run_tags WHERE run_no = ?",
-        "DELETE FROM specs WHERE run_no = ?",
-        "DELETE FROM runs WHERE no = ?",
-    ):
-        connection.execute(statement, (no,))
+def _check_past(connection: Connection, creation: RunCreation) -> None:
+    """Refuse to continue what was deleted since the caller read it."""
+    run = creation.run
+    parent = run.parent.run_id if run.parent else None
+    if parent and not connection.execute(_HAS_RUN, (parent, run.group_id)).fetchone():
+        raise NotFound(f"there is no run {parent!r} any more")
+    if creation.branch is None and not connection.execute(_HAS_BRANCH, (run.group_id, run.branch_id)).fetchone():
+        raise NotFound(f"there is no branch {run.branch_id!r} any more")
 
 
 def _keep_snapshot(connection: Connection, group_id: str, snapshot: AgentSnapshot) -> None:
-    connection.execute(
-        "INSERT OR IGNORE INTO snapshots VALUES (?, ?, ?)", (group_id, snapshot.digest, dump_record(snapshot))
-    )
+    connection.execute(_KEEP_SNAPSHOT, (group_id, snapshot.digest, dump_record(snapshot)))

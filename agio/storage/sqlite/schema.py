@@ -6,8 +6,9 @@ from typing import Any
 from agio.domain.errors import Unsupported
 from agio.storage.port import KINDS, Kind
 from agio.storage.sqlite.connection import Connection, begin, patiently, roll_back
+from agio.storage.sqlite.upgrades import upgrade
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Grows with every change that an older program would not understand."""
 
 MIN_SQLITE = (3, 37, 0)
@@ -33,6 +34,8 @@ CREATE TABLE runs (
     control_seq INTEGER NOT NULL,
     control_ack INTEGER NOT NULL,
     created_us INTEGER NOT NULL,
+    ended_us INTEGER, -- NULL while it is live
+    loose_us INTEGER, -- the same, until its journal is compacted
     search TEXT NOT NULL,
     doc TEXT NOT NULL
 );
@@ -48,6 +51,8 @@ CREATE INDEX runs_agent ON runs (group_id, agent_id, created_us);
 CREATE INDEX runs_session ON runs (group_id, session_id, created_us);
 CREATE INDEX runs_branch ON runs (group_id, branch_id, created_us);
 CREATE INDEX runs_parent ON runs (group_id, parent_run_id) WHERE parent_run_id IS NOT NULL;
+CREATE INDEX runs_ended ON runs (status, ended_us, id) WHERE ended_us IS NOT NULL;
+CREATE INDEX runs_loose ON runs (loose_us, id) WHERE loose_us IS NOT NULL;
 
 CREATE TABLE run_tags (tag TEXT, run_no INTEGER, PRIMARY KEY (tag, run_no)) WITHOUT ROWID;
 CREATE INDEX run_tags_run ON run_tags (run_no);
@@ -58,8 +63,14 @@ CREATE TABLE snapshots (
     group_id TEXT NOT NULL,
     digest TEXT NOT NULL,
     doc TEXT NOT NULL,
+    unused_us INTEGER, -- since when no run needs it; NULL: one does, or nobody looked
     PRIMARY KEY (group_id, digest)
 );
+
+-- Which runs need which snapshot.
+CREATE TABLE run_snapshots (
+    group_id TEXT, digest TEXT, run_no INTEGER, PRIMARY KEY (group_id, digest, run_no)
+) WITHOUT ROWID;
 
 -- Rows of all runs in the order they come in, found through an index of small integers: that writes a fifth
 -- of the pages that a table sorted by run does.
@@ -184,6 +195,7 @@ def _check_version(connection: Connection) -> None:
             f"the database has schema version {found}, this Agio knows version {SCHEMA_VERSION}; "
             "install the newer Agio that made it, or name another file"
         )
+    upgrade(connection, found, SCHEMA_VERSION)
 
 
 def _has_table(connection: Connection, name: str) -> bool:

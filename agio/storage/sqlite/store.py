@@ -15,13 +15,14 @@ from agio.storage.sqlite.journal import Journal
 from agio.storage.sqlite.leases import Leases
 from agio.storage.sqlite.part import Clock
 from agio.storage.sqlite.runs import Runs
+from agio.storage.sqlite.upkeep import Upkeep
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class SQLiteStore(Runs, Journal, Conversations, Checkpoints, Approvals, Leases, Catalog):
+class SQLiteStore(Runs, Journal, Conversations, Checkpoints, Approvals, Leases, Catalog, Upkeep):
     """`agio.storage.port.Store` in one SQLite file.
 
     Any number of processes on one machine may share the file. Options of the settings: `lock_timeout_s`,

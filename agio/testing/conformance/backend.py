@@ -19,6 +19,10 @@ class Backend:
     lose_hold: Callable[[Store, str, str], Awaitable[None]]
     """Leaves a crash between two writes behind: the run of that group and id has ended, and let go of its
     branch, and nobody took the branch over."""
+    age_contents: Callable[[Store, float], Awaitable[None]]
+    """Makes everything that `collect` may delete, and what it marked, that many seconds older."""
+    count_chunks: Callable[[Store], Awaitable[int]]
+    """Returns how many chunks of large contents are stored."""
     hint_source: Literal["change_stream", "data_version", "none"]
     """What the store is expected to declare."""
     cannot: Mapping[str, str] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -233,4 +234,4 @@ def test_readers_get_every_id_and_every_text_from_wherever_they_are(history: His
     after = data.draw(st.integers(0, head - 1))
     early = [item for item in read(history.entries, 0) if item["seq"] <= after]
     assert Reader().take(early).take(read(made, after)).texts == whole.texts
-    assert all(entry.first_seq == before.last_seq + 1 for before, entry in zip(made, made[1:], strict=False))
+    assert all(entry.first_seq == before.last_seq + 1 for before, entry in pairwise(made))

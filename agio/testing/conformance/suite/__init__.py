@@ -51,6 +51,12 @@ from agio.testing.conformance.suite.queueing import TestBranchQueue
 from agio.testing.conformance.suite.round_trip import TestRoundTrip
 from agio.testing.conformance.suite.tenancy import TestTenancy
 from agio.testing.conformance.suite.update_run import TestBranchHold, TestUpdateRun
+from agio.testing.conformance.suite.upkeep import (
+    TestCollect,
+    TestDeleteUnneeded,
+    TestEndedRuns,
+    TestRewriteEntries,
+)
 
 __all__ = [
     "TestAnnotateCheckpoint",
@@ -66,6 +72,7 @@ __all__ = [
     "TestClaimAbandoned",
     "TestClaimReady",
     "TestClaimingAtOnce",
+    "TestCollect",
     "TestCommands",
     "TestConnection",
     "TestCountSince",
@@ -73,7 +80,9 @@ __all__ = [
     "TestCreateRunOnBusyBranch",
     "TestCreateRunOnce",
     "TestDeleteRun",
+    "TestDeleteUnneeded",
     "TestDependents",
+    "TestEndedRuns",
     "TestEndingRun",
     "TestEveryKind",
     "TestFairness",
@@ -88,6 +97,7 @@ __all__ = [
     "TestProjection",
     "TestReadEntries",
     "TestReadMessages",
+    "TestRewriteEntries",
     "TestRoundTrip",
     "TestRunFilter",
     "TestRunPaging",

@@ -28,6 +28,7 @@ class TestCreateRun:
         assert await other.get_run(group, run.id) == run
 
     async def test_every_field_of_the_run_is_kept(self, store: Store, group: str) -> None:
+        source = await store.create_run(make_creation(group))
         wanted = make_creation(
             group,
             step=3,
@@ -37,7 +38,9 @@ class TestCreateRun:
             metadata={"nested": {"list": [1, 2.5, None, True]}, "$set": {"a.b": 1}, "": "empty key"},
             created_by="alice",
             detached=False,
-            parent=Parent(run_id="r", checkpoint_id="r.7", kind="fork"),
+            parent=Parent(run_id=source.id, checkpoint_id="r.7", kind="fork"),
+            compacted_seq=4,
+            former_digests=("a", "b"),
         )
         created = await store.create_run(wanted)
         assert replace(created, revision=0) == replace(wanted.run, revision=0, holds_branch=True)

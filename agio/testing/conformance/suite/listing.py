@@ -57,6 +57,8 @@ class TestRunFilter:
         self, store: Store, group: str, name: str, fields: dict[str, Any]
     ) -> None:
         await _make(store, group, 2, tags=("the-tag-2", "other"))
+        if name == "parent_run_id":
+            await store.create_run(make_creation(group, id="the-parent"))
         wanted = await store.create_run(make_creation(group, at_s=9, **fields))
         value = {"agent_id": "writer", "tag": "the-tag", "parent_run_id": "the-parent"}.get(
             name, f"the-{name.removesuffix('_id')}"

@@ -10,6 +10,7 @@ import pytest
 from agio.domain.errors import AgioError
 from agio.domain.runs import RunFilter
 from agio.storage.port import BRANCHES, KINDS, SESSIONS, Append, Catalog, Leases, RunStore, Store
+from agio.storage.upkeep import Upkeep
 from agio.testing.conformance.records import (
     Owner,
     make_approval,
@@ -68,16 +69,19 @@ CALLS: dict[str, Call] = {
 MAKES = {"put_snapshot"}
 """Methods that name a group to make something in it."""
 
+DECLINES = {"delete_unneeded"}
+"""Methods that answer alike where they may not and where there is nothing: tried in `TestDeleteUnneeded`."""
+
 
 class TestTenancy:
     def test_every_method_that_names_a_group_is_tried(self) -> None:
         named = {
             name
-            for port in (RunStore, Leases, Catalog)
+            for port in (RunStore, Leases, Catalog, Upkeep)
             for name, method in inspect.getmembers(port, inspect.isfunction)
             if "group_id" in inspect.signature(method).parameters
         }
-        assert named == set(CALLS) | MAKES
+        assert named == set(CALLS) | MAKES | DECLINES
 
     @pytest.mark.parametrize("name", sorted(CALLS))
     async def test_foreign_record_is_answered_like_none(self, store: Store, group: str, name: str) -> None:
