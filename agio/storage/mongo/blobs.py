@@ -58,9 +58,9 @@ class Blobs:
                 failed = error.details["writeErrors"]
                 if any(item["code"] != DUPLICATE_KEY for item in failed):
                     raise
-                there = [chunks[item["index"]]["_id"] for item in failed]
+                there = {chunks[item["index"]]["_id"] for item in failed}
                 renewed = {"$set": {"at": time.time_ns() // 1_000}}
-                update = await self._database[BLOBS].update_many({"_id": {"$in": there}}, renewed)
+                update = await self._database[BLOBS].update_many({"_id": {"$in": sorted(there)}}, renewed)
                 if update.matched_count < len(there):
                     raise Unsettled("a chunk was collected a moment ago") from error
 

@@ -11,6 +11,7 @@ from pymongo.database import Database as SyncDatabase
 from agio.domain.errors import AgioError, Invalid, StoreUnavailable, Unsupported
 from agio.storage.mongo import MongoStore
 from agio.storage.mongo.database import Database
+from agio.storage.mongo.schema import SCHEMA_VERSION
 from agio.storage.port import AGENTS, Store, StoreSettings
 from agio.testing.conformance.records import make_creation
 from tests.support.mongod import Mongod
@@ -104,7 +105,7 @@ class TestServer:
     async def test_newer_schema_is_refused(self, open_store: OpenStore, raw: SyncDatabase[dict[str, Any]]) -> None:
         await open_store()
         raw["meta"].update_one({"_id": "schema"}, {"$inc": {"version": 1}})
-        with pytest.raises(Unsupported, match="schema version 2"):
+        with pytest.raises(Unsupported, match=f"schema version {SCHEMA_VERSION + 1}"):
             await open_store()
 
     async def test_older_server_is_refused(self, mongo_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
