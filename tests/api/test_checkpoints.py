@@ -27,6 +27,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
         yield served
 
 
+@pytest.mark.contract("A32", "C26")
 async def test_rows_come_in_order_without_payloads_on_both_paths(api: Api):
     run = await api.chat("6*7?", agent_id="calc")
     listed = await api.call("GET", f"/checkpoints/runs/{run['run_id']}/checkpoints")
@@ -46,6 +47,7 @@ async def test_rows_come_in_order_without_payloads_on_both_paths(api: Api):
     await api.call("GET", "/checkpoints/runs/none/checkpoints", expect=404)
 
 
+@pytest.mark.contract("A33")
 async def test_a_checkpoint_tells_the_whole_state(api: Api):
     run = await api.chat("6*7?", agent_id="calc")
     [first, step, last] = await api.checkpoints(run["run_id"])
@@ -108,6 +110,7 @@ async def test_label_and_tags_can_change_one_at_a_time(api: Api):
     await api.call("PATCH", f"/checkpoints/{first['id']}", {"step": 5}, expect=422)
 
 
+@pytest.mark.contract("A4")
 async def test_marking_an_ended_run_labels_its_last_checkpoint(api: Api):
     run = await api.chat()
     marked = await api.call(

@@ -23,6 +23,7 @@ async def ended(api: Api):
     return run["run_id"], await api.checkpoints(run["run_id"])
 
 
+@pytest.mark.contract("A34", "A39")
 async def test_restore_begins_a_new_run_that_the_session_stands_on(api: Api):
     source, [first, *_] = await ended(api)
     body = {"create_new_run": True, "modifications": {"modified_query": "7*7?"}}
@@ -38,6 +39,7 @@ async def test_restore_begins_a_new_run_that_the_session_stands_on(api: Api):
     assert [message["content"] for message in messages] == ["7*7?", "fine"]
 
 
+@pytest.mark.contract("A37", "A38")
 async def test_fork_changes_what_the_model_sees_and_leaves_the_source_alone(api: Api):
     source, [_, step, _] = await ended(api)
     before = [await api.call("GET", f"/runs/{source}"), await api.checkpoints(source)]
@@ -106,6 +108,7 @@ async def test_a_wrong_variant_begins_none(api: Api):
         await api.call("POST", f"/checkpoints/{first['id']}/fork", {"variants": [{}], **extra}, expect=422)
 
 
+@pytest.mark.contract("C25")
 @pytest.mark.parametrize(
     "modifications",
     [
@@ -163,6 +166,7 @@ async def test_a_repeated_stream_attaches_to_the_run_of_the_first(api: Api):
     assert (await api.client.post(f"/api{path}", json=body, headers=headers)).status_code == 204
 
 
+@pytest.mark.contract("A35")
 async def test_restoring_in_place_rewinds_the_run_itself(api: Api):
     source, [first, step, last] = await ended(api)
     made = await api.call("POST", f"/checkpoints/{step['id']}/restore", {"create_new_run": False}, expect=201)

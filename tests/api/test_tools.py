@@ -43,6 +43,7 @@ HTTP_TOOL = {
 }
 
 
+@pytest.mark.contract("S22")
 async def test_list_shows_code_builtin_and_stored_tools(api: Api):
     made = await api.call("POST", "/tools", HTTP_TOOL, expect=201)
     listed = await api.call("GET", "/tools")
@@ -58,6 +59,7 @@ async def test_list_shows_code_builtin_and_stored_tools(api: Api):
     assert weather["parameters"]["required"] == ["city"]
 
 
+@pytest.mark.contract("S24")
 async def test_a_tool_is_found_by_id_and_by_name(api: Api):
     made = await api.call("POST", "/tools", HTTP_TOOL, expect=201)
     assert await api.call("GET", f"/tools/{made['id']}") == made
@@ -105,6 +107,7 @@ async def test_names_are_unique_among_all_tools(api: Api):
     assert (await api.call("PATCH", f"/tools/{other['id']}", {"name": "third"}))["name"] == "third"
 
 
+@pytest.mark.contract("S26")
 async def test_a_tool_can_be_switched_off_and_on(api: Api):
     made = await api.call("POST", "/tools", HTTP_TOOL, expect=201)
     for key in (made["id"], "calculator", "delete_file"):
@@ -122,6 +125,7 @@ async def test_switching_off_at_the_same_time_leaves_one_record(api: Api):
     assert [one.name for one in (await api.engine.store.find(TOOLS, "default")).items] == ["calculator"]
 
 
+@pytest.mark.contract("S88")
 async def test_a_switched_off_tool_cannot_be_used_by_a_run(tmp_path: Path):
     script = ScriptedProvider([Answer(calls=[Call("calculator", {"expression": "1+1"})]), "done"])
     async with serving(tmp_path, script, agents=[writer(id="calc", tools=("calculator",))]) as api:

@@ -3,7 +3,6 @@
 Not responsible for servers of several processes (`cluster.py`).
 """
 
-import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
@@ -20,6 +18,7 @@ from agio.api.app import create_app
 from agio.engine.caller import Caller
 from agio.settings import Settings
 from tests.e2e.client import Frame, check_whole, model, to_frame
+from tests.support.in_thread import running_app
 
 SLOWLY = "Count to 500 slowly"
 """Keeps the demo model busy for 40 s."""
@@ -106,19 +105,8 @@ def serving(folder: Path | None, **settings: Any) -> Iterator[Api]:
             scope.setdefault("state", {})["caller"] = Caller(group_id=group.decode())
         await app(scope, receive, send)
 
-    server = uvicorn.Server(uvicorn.Config(with_group, port=0, log_level="warning", timeout_graceful_shutdown=5))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    try:
-        while not server.started:
-            thread.join(0.01)
-            assert thread.is_alive(), "the server did not start"
-        port = server.servers[0].sockets[0].getsockname()[1]
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
-            yield Api(app, http)
-    finally:
-        server.should_exit = True
-        thread.join(30)
+    with running_app(with_group) as url, httpx.Client(base_url=url, timeout=30) as http:
+        yield Api(app, http)
 
 
 def fresh(prefix: str) -> str:

@@ -90,6 +90,7 @@ def _said(events: list[dict[str, object]]) -> str:
     return "".join(str(event["content"]) for event in events if event["type"] == "content_delta")
 
 
+@pytest.mark.contract("A40", "A41", "A42", "C6")
 async def test_python_examples_live_through_a_silent_step(client: Client):
     base = f"{client.cluster.url}/api"
     agent = await client.agent(model=model(silent_s=SILENT_S, text="here I am"))
@@ -112,6 +113,7 @@ async def test_python_examples_read_texts_with_odd_line_breaks(client: Client):
     assert await asyncio.to_thread(_ask, base, agent) == ODD
 
 
+@pytest.mark.contract("A43", "A44", "C5")
 @pytest.mark.skipif(
     NODE is None or not (FRONTEND / "node_modules" / "vite").is_dir(), reason="needs npm ci in frontend"
 )

@@ -130,6 +130,7 @@ def test_bad_settings_are_one_plain_line(monkeypatch: pytest.MonkeyPatch):
     assert SECRET not in printed.output
 
 
+@pytest.mark.contract("P61")
 @pytest.mark.usefixtures("no_server")
 def test_taken_port_is_one_plain_line():
     with socket.create_server(("127.0.0.1", int(os.environ["AGIO_PORT"]))):
@@ -181,6 +182,7 @@ def count_slowly(server: Server) -> str:
     return run_id
 
 
+@pytest.mark.contract("P5", "P7", "P8", "C19")
 @pytest.mark.e2e
 def test_options_win_and_reach_every_worker_process(empty_folder: Path):
     (empty_folder / "c.yaml").write_text("server: {workers: 1, docs_enabled: false}\n")
@@ -226,6 +228,7 @@ def test_worker_processes_stop_when_their_supervisor_is_killed(empty_folder: Pat
     assert "the supervisor is gone" in server.log.read_text()
 
 
+@pytest.mark.contract("P61", "F58", "A49")
 @pytest.mark.e2e
 def test_server_without_its_database_answers_503_until_it_is_there(empty_folder: Path):
     in_the_way = empty_folder / "folder"
@@ -240,6 +243,7 @@ def test_server_without_its_database_answers_503_until_it_is_there(empty_folder:
     assert "the database cannot be reached now" in server.log.read_text()
 
 
+@pytest.mark.contract("A7")
 @pytest.mark.e2e
 def test_main_py_is_a_development_server_that_reloads(empty_folder: Path):
     with serving([str(ROOT / "main.py")], empty_folder) as server:
@@ -251,6 +255,7 @@ def test_main_py_is_a_development_server_that_reloads(empty_folder: Path):
     assert "Started reloader process" in log
 
 
+@pytest.mark.contract("P6", "C19")
 @pytest.mark.e2e
 def test_reload_wins_over_workers_and_says_so(empty_folder: Path):
     with serving([*CLI, "serve", "--reload", "--workers", "4"], empty_folder) as server:

@@ -50,6 +50,7 @@ def test_curl_commands_work(server: Server, tmp_path: Path):
     assert '"parent_run_id"' in printed.rpartition("# fork")[2]
 
 
+@pytest.mark.contract("K5", "K49")
 def test_served_agent_answers_with_its_own_tool(tmp_path: Path):
     with serving(["-m", "examples.serve_example"], tmp_path) as started:
         started.wait_until_healthy()

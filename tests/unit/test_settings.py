@@ -26,6 +26,7 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
+@pytest.mark.contract("A9")
 def test_without_anything_a_local_server_on_a_file_in_the_users_data_folder(
     empty_folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -37,6 +38,7 @@ def test_without_anything_a_local_server_on_a_file_in_the_users_data_folder(
     assert settings.accepts_anyone
 
 
+@pytest.mark.contract("A48", "A49", "P50", "P51", "P52", "P53", "S80")
 @pytest.mark.parametrize(
     ("variable", "text", "field", "value"),
     [
@@ -192,6 +194,7 @@ def test_settings_never_change():
         load_settings().port = 1
 
 
+@pytest.mark.contract("P54", "P55", "P56")
 def test_config_file_by_sections_and_at_the_top(empty_folder: Path):
     config = write(
         empty_folder / "config.yaml",

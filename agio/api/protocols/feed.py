@@ -25,9 +25,12 @@ async def feed(
     convert: Convert,
     *,
     after: int = 0,
+    opening: bytes = b"",
     farewell: Callable[[], bytes] | None = None,
 ) -> AsyncIterator[bytes]:
     """Yield the frames of a run's entries behind `after`; the farewell's where this process stops before it ends."""
+    if opening:
+        yield opening
     try:
         async with aclosing(engine.tail(caller, run.id, after=after)) as items:
             async for item in items:

@@ -122,16 +122,14 @@ class Talk:
         elif self._conversation_id is None:
             self._conversation_id = new_id()
             await self._send({"type": "conversation_id", "data": self._conversation_id})
-        run = await self._engine.starting.start(
-            self._caller,
-            StartRequest(
-                agent_id=self._agent_id,
-                message=prompt.to_content(),
-                session_id=self._conversation_id,
-                detached=self._settings.on_socket_close == "detach",
-                metadata={"deps": prompt.deps} if prompt.deps else {},
-            ),
+        request = StartRequest(
+            agent_id=self._agent_id,
+            message=prompt.to_content(),
+            session_id=self._conversation_id,
+            detached=self._settings.on_socket_close == "detach",
+            metadata={"deps": prompt.deps} if prompt.deps else {},
         )
+        run = await self._start(request)
         last = await self._follow(run)
         if last is None:
             await self._send_error(f"the server stops here; the run {run.id} goes on")
@@ -144,6 +142,19 @@ class Talk:
             text = last.response if isinstance(last, RunCompleted) else None
             await self._send({"type": "result", "data": text or "", "success": True})
         return True
+
+    async def _start(self, request: StartRequest) -> Run:
+        """Start a run; where the client leaves meanwhile, it is left as any other."""
+        starting = asyncio.ensure_future(self._engine.starting.start(self._caller, request))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            by_itself(self._leave(starting))
+            raise
+
+    async def _leave(self, starting: "asyncio.Future[Run]") -> None:
+        with suppress(AgioError):
+            await self._engine.leave(self._caller, (await starting).id)
 
     async def _follow(self, run: Run) -> Event | None:
         """Send a run's texts; return its end, None where this process stops before."""

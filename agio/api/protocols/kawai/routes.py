@@ -22,7 +22,7 @@ from agio.api.protocols.kawai.shapes import (
     SessionView,
 )
 from agio.api.protocols.plain import Answers, PlainRoute, plain, plainly
-from agio.api.sse import EVENT_SCHEMA, EventStream, LastEventIdText, parse_last_event_id
+from agio.api.sse import EVENT_SCHEMA, RETRY, EventStream, LastEventIdText, parse_last_event_id
 from agio.api.starting import get_followed, start_once
 from agio.api.waiting import Seen, wait_for
 from agio.domain.events import RunCompleted, RunFailed
@@ -144,6 +144,7 @@ async def _stream(engine: Engine, caller: Caller, run: Run, *, after: int, with_
         run,
         lambda entry: convert.frames(entry, prompt, after=after, with_ids=with_ids),
         after=after,
+        opening=RETRY if with_ids else b"",
         farewell=farewell,
     )
     return EventStream(body, headers_of(run), keep_alive=NOTHING)
