@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from agio.engine.tasks import end
 from tests.faults import history as histories
 from tests.faults.calls import Api
 from tests.faults.history import History
@@ -65,17 +66,16 @@ async def run(plan: Plan, folder: Path) -> Outcome:
     async with installed(plan.store, folder, size=plan.size, lease_s=plan.lease_s, drain_s=plan.drain_s) as world:
         api = Api(world.base, ledger)
         load = Load(api, ledger, plan.seed, plan.live)
+        helpers: list[asyncio.Task[None]] = []
         try:
             await load.prepare(world.effects.url)
-            helpers = [asyncio.create_task(each) for each in (load.run(), load.nurse(), world.watch.run())]
+            helpers += [asyncio.create_task(each) for each in (load.run(), load.nurse(), world.watch.run())]
             began = time.monotonic()
             await _strike(plan, world, load, ledger)
             seconds = time.monotonic() - began
             history = await _calm_down(world, load, api, ledger)
-            for helper in helpers:
-                helper.cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
         finally:
+            await end([*helpers, *load.tasks])
             await api.close()
         world.watch.look()
         errors, warnings = _read_log(world.cluster.log)
@@ -118,7 +118,11 @@ async def _strike(plan: Plan, world: Installation, load: Load, ledger: Ledger) -
         except Exception as error:  # noqa: BLE001 - the campaign goes on; it is not a sound one
             ledger.surprises.append(f"harness: {kind}: {error!r}")
         fault.ended = time.monotonic()
-        await world.well()
+        try:
+            await world.well()
+        except Exception as error:  # noqa: BLE001 - what is left can still be checked
+            ledger.surprises.append(f"harness: not well after {kind}: {error!r}"[:2000])
+            return
         # What was abandoned is taken over in this time.
         await asyncio.sleep(plan.lease_s + 1.5 if "owned" in fault.facts or "orphans" in fault.facts else 0.5)
         fault.healthy = time.monotonic()

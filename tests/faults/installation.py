@@ -109,7 +109,13 @@ async def installed(
                 )
                 database = MongoDatabase(servers.uri("faults"))
             # A frozen process is to thaw, not to be killed by the supervisor that misses it.
-            options = ["--timeout-worker-healthcheck", "120", "--timeout-graceful-shutdown", str(int(drain_s) + 5)]
+            healthcheck_s = str(int(3 * lease_s) + 10)
+            options = [
+                "--timeout-worker-healthcheck",
+                healthcheck_s,
+                "--timeout-graceful-shutdown",
+                str(int(drain_s) + 5),
+            ]
             options.append("--no-access-log")
             cluster = Cluster(folder, database, variables, size=size, app="tests.faults.app:app", options=options)
             undo.callback(cluster.kill)

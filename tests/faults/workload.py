@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
+from agio.engine.tasks import end
 from tests.faults.calls import Api, GaveUp
 from tests.faults.ledger import Fork, Ledger, RunNote, Transcript
 from tests.faults.readers import STEADY, Habit, Reader, digest_of
@@ -93,15 +94,17 @@ class Load:
         except Exception as error:  # noqa: BLE001 - a mistake of the harness must not pass for a sound campaign
             self.ledger.surprises.append(f"harness: {error!r}")
 
+    @property
+    def tasks(self) -> list[asyncio.Task[Any]]:
+        """What is under way."""
+        return [*self._stories, *self._readers]
+
     async def finish(self, patience_s: float) -> None:
         """Begin nothing more; wait for what is under way, then end what is left."""
         self.stopping = True
-        waiting = {*self._stories, *self._readers}
-        if waiting:
-            await asyncio.wait(waiting, timeout=patience_s)
-        for task in [*self._stories, *self._readers]:
-            task.cancel()
-        await asyncio.gather(*self._stories, *self._readers, return_exceptions=True)
+        if self.tasks:
+            await asyncio.wait(self.tasks, timeout=patience_s)
+        await end(self.tasks)
 
     # -- stories
 
