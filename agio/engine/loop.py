@@ -53,6 +53,8 @@ async def drive_run(
     """Execute a claimed run until it ends, rests, is handed over, or is lost to another worker."""
     try:
         state = await load_state(services.store, claim.run)
+    except LeaseLost:
+        return "lost"
     except StoreUnavailable:
         raise
     except Exception:

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 PRUNE_S = 3600.0
 """How often a worker forgets idempotency keys that are too old."""
+TAKEN_AT_ONCE = 16
+"""Abandoned runs that are claimed in one call: they shall not wait for each other, and others want some too."""
 RELOADS = 10
 """How often an owner starts over when a last write of its predecessor came in between."""
 
@@ -201,7 +203,7 @@ class Worker:
         await self._store.beat(self.id, {"host": socket.gethostname(), "pid": str(os.getpid())})
         if self._beat_at and loop.time() - self._beat_at > self._settings.silence_s:
             # Whatever kept this process from beating may have kept the others too: let them beat first.
-            self._patience_until = loop.time() + self._settings.lease_s
+            self._patience_until = max(self._patience_until, loop.time() + self._settings.silence_s)
         self._beat_at = sent_at
 
     @property
@@ -272,15 +274,17 @@ class Worker:
             self._take(Claim(run=run, abandoned=False))
 
     async def _claim_abandoned(self) -> None:
-        while self._may_judge and not self._draining and self.run_count < self._settings.runs_per_worker:
-            run = await self._store.claim_abandoned(self.id, self._settings.lease_s)
-            if run is None:
+        while self._may_judge and not self._draining:
+            room = min(TAKEN_AT_ONCE, self._settings.runs_per_worker - self.run_count)
+            runs = await self._store.claim_abandoned(self.id, self._settings.lease_s, limit=room) if room > 0 else []
+            for run in runs:
+                log.warning(
+                    "took over a run",
+                    extra={"run_id": run.id, "epoch": run.epoch, "claims": run.claims, "worker_id": self.id},
+                )
+                self._take(Claim(run=run, abandoned=True))
+            if not runs:
                 return
-            log.warning(
-                "took over a run",
-                extra={"run_id": run.id, "epoch": run.epoch, "claims": run.claims, "worker_id": self.id},
-            )
-            self._take(Claim(run=run, abandoned=True))
 
     async def _adopt(self) -> None:
         """Take up runs that are ours by the record though nobody here drives them.

@@ -278,8 +278,11 @@ class Leases(Protocol):
         """
         ...
 
-    async def claim_abandoned(self, worker_id: str, lease_s: float) -> Run | None:
-        """Claim one run whose owner is not among the living, through `domain.control.take_over`."""
+    async def claim_abandoned(self, worker_id: str, lease_s: float, *, limit: int) -> list[Run]:
+        """Claim up to `limit` runs whose owner is not among the living, through `domain.control.take_over`.
+
+        Each of them by itself: when the call fails, some may be claimed. Empty: there is none.
+        """
         ...
 
     async def commands(self, worker_id: str) -> list[Run]:

@@ -25,6 +25,7 @@ __all__ = ["declared", "group", "open_store", "other", "store"]
 NO_BULK = "mongomock's bulk writes do not take the `sort` that PyMongo hands them"
 NO_LOOKUP = "mongomock has no $lookup with a pipeline"
 MOCK_CANNOT: Mapping[str, str] = {
+    "TestClaimingAtOnce.test_no_abandoned_run_is_claimed_twice": NO_BULK,
     "TestAppend.test_results_of_a_batch_are_in_its_order": NO_BULK,
     "TestAppend.test_batch_spans_groups": NO_BULK,
     "TestAppend.test_batch_of_two_hundred_runs_is_appended_whole": NO_LOOKUP,

@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from agio.domain.status import RunStatus
 from agio.engine.engine import Engine
 from agio.engine.tasks import end
@@ -44,7 +46,9 @@ async def check_epochs(engine: Engine, run_id: str) -> None:
     assert epochs == sorted(epochs)
 
 
-async def test_an_owner_that_reads_its_successors_entries_writes_nothing(world: World, provider: ScriptedProvider):
+async def test_an_owner_that_reads_its_successors_entries_writes_nothing(
+    world: World, provider: ScriptedProvider, caplog: pytest.LogCaptureFixture
+):
     gate = Gate()
     provider.add(Answer("the heir ", gate, "answers"))
     provider._default = lambda request: Answer("a zombie")
@@ -64,6 +68,7 @@ async def test_an_owner_that_reads_its_successors_entries_writes_nothing(world: 
     await check_epochs(heir, run.id)
     assert text_of(events) == "the heir answers"
     assert provider.calls == 1
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 async def test_what_an_owner_wrote_while_its_successor_read_is_not_overlooked(world: World, provider: ScriptedProvider):

@@ -274,6 +274,8 @@ def forks(evidence: Evidence) -> Iterator[Break]:
 
 def _beginning(fork: Fork, source: RunHistory, made: RunHistory) -> Iterator[Break]:
     count = next((c["message_count"] for c in source.checkpoints if c["id"] == fork.checkpoint_id), 0)
+    if count and source.messages[count - 1]["role"] == "assistant":
+        count -= 1  # a fork behind an answer answers anew
     theirs, ours = outline(source.messages)[:count], outline(made.messages)[:count]
     if "modified_query" in (made.view.get("modifications") or {}):
         return

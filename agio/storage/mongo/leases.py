@@ -111,20 +111,21 @@ class LeaseMethods(JournalMethods, RemovalMethods):
         return next(name for name in names if name not in taken)
 
     @write
-    async def claim_abandoned(self, worker_id: str, lease_s: float) -> Run | None:
+    async def claim_abandoned(self, worker_id: str, lease_s: float, *, limit: int) -> list[Run]:
         # Who asks lives, even if its beat is late: it must not take its runs over from itself.
         living = await self._living(lease_s) | {worker_id}
         while True:
-            state = await self._runs.find({"owner": {"$gt": "", "$nin": sorted(living)}})
-            if state is None:
-                return None
-            taken = take_over(state.run, worker_id, living=living, at=datetime.now(UTC))
-            if taken is None:
-                return None
-            owned = await self._runs.swap(state, taken)
-            if owned is not None:
-                await self._entries.ensure_begun(owned)
-                return owned.run
+            found = self._database[RUNS].find({"owner": {"$gt": "", "$nin": sorted(living)}}).limit(limit)
+            states = await self._runs.load_all(await found.to_list(None))
+            at = datetime.now(UTC)
+            taken = [(state, take_over(state.run, worker_id, living=living, at=at)) for state in states]
+            changes = [(state, run) for state, run in taken if run is not None]
+            if not changes:
+                return []
+            owned = list((await self._runs.swap_all(changes)).values())
+            await together(*map(self._entries.ensure_begun, owned))
+            if owned:  # else others took all of these; there may be more
+                return [state.run for state in owned]
 
     @read
     async def commands(self, worker_id: str) -> list[Run]:

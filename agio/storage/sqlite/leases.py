@@ -26,7 +26,7 @@ ON CONFLICT (id) DO UPDATE SET beat_us = excluded.beat_us, about = excluded.abou
 _LIVING = f"SELECT id FROM workers WHERE beat_us > {NOW_US} - ?"  # noqa: S608 - the expression is a constant
 
 _ABANDONED = (
-    "SELECT no, doc FROM runs WHERE owner IS NOT NULL AND owner NOT IN (SELECT value FROM json_each(?)) LIMIT 1"
+    "SELECT no, doc FROM runs WHERE owner IS NOT NULL AND owner NOT IN (SELECT value FROM json_each(?)) LIMIT ?"
 )
 
 _COMMANDS = "SELECT doc FROM runs WHERE owner = ? AND owner IS NOT NULL AND control_seq > control_ack"
@@ -77,19 +77,19 @@ class Leases(Removal):
             return None
         return await self._database.write(work)
 
-    async def claim_abandoned(self, worker_id: str, lease_s: float) -> Run | None:
-        def look(connection: Connection) -> tuple[frozenset[str], Stored | None]:
+    async def claim_abandoned(self, worker_id: str, lease_s: float, *, limit: int) -> list[Run]:
+        def look(connection: Connection) -> tuple[frozenset[str], list[Stored]]:
             living = _living(connection, lease_s) | {worker_id}  # who asks lives
-            row = connection.execute(_ABANDONED, (json.dumps(sorted(living)),)).fetchone()
-            return living, Stored(row[0], load_run(row[1])) if row else None
+            rows = connection.execute(_ABANDONED, (json.dumps(sorted(living)), limit)).fetchall()
+            return living, [Stored(no, load_run(doc)) for no, doc in rows]
 
-        def work(connection: Connection) -> Run | None:
-            living, stored = look(connection)
-            claimed = take_over(stored.run, worker_id, living=living, at=self._clock()) if stored else None
-            return write_run(connection, stored, claimed) if stored and claimed else None
+        def work(connection: Connection) -> list[Run]:
+            living, found = look(connection)
+            taken = [(each, take_over(each.run, worker_id, living=living, at=self._clock())) for each in found]
+            return [write_run(connection, stored, run) for stored, run in taken if run is not None]
 
-        if (await self._database.read(look))[1] is None:
-            return None
+        if not (await self._database.read(look))[1]:
+            return []
         return await self._database.write(work)
 
     async def commands(self, worker_id: str) -> list[Run]:

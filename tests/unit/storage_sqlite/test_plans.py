@@ -43,7 +43,7 @@ async def _use(store: SQLiteStore) -> None:
     await store.update(BRANCHES, "g", run.branch_id, lambda found: make_branch("g", run.session_id, id=found.id))
     await owner.end()
     await store.claim_ready("worker", WorkerLimits(runs_per_group=3))
-    await store.claim_abandoned("other", 10)
+    await store.claim_abandoned("other", 10, limit=9)
     await store.sweep()
     await store.prune(REQUESTS, run.created_at)
     await _read(store, run.id, run.branch_id, run.session_id)

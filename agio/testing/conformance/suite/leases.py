@@ -253,8 +253,9 @@ class TestClaimingAtOnce:
 
         async def work(number: int, through: Store) -> list[Run]:
             mine = []
-            while run := await through.claim_abandoned(f"worker-{number}", LEASE_S):
-                mine.append(run)
+            while runs := await through.claim_abandoned(f"worker-{number}", LEASE_S, limit=2):
+                assert len(runs) <= 2
+                mine += runs
             return mine
 
         claimed = await asyncio.gather(*(work(i, s) for i, s in enumerate([store, other] * 3)))
@@ -267,42 +268,39 @@ class TestClaimAbandoned:
     async def test_run_of_a_living_worker_is_left_alone(self, store: Store, group: str) -> None:
         await store.beat("worker-1", {})
         await start(store, group)
-        assert await store.claim_abandoned("worker-2", LEASE_S) is None
+        assert await store.claim_abandoned("worker-2", LEASE_S, limit=9) == []
 
     async def test_run_of_a_silent_worker_is_taken(self, store: Store, group: str, backend: Backend) -> None:
         await store.beat("worker-1", {})
         await store.beat("worker-2", {})
         owner = await start(store, group)
         await backend.age_worker(store, "worker-1", LEASE_S + 1)
-        taken = await store.claim_abandoned("worker-2", LEASE_S)
-        assert taken is not None
+        (taken,) = await store.claim_abandoned("worker-2", LEASE_S, limit=9)
         assert (taken.id, taken.owner, taken.epoch, taken.claims) == (owner.run.id, "worker-2", 2, 1)
         assert (taken.status, taken.handed_over) == (RunStatus.RUNNING, False)
         assert await store.get_run(group, taken.id) == taken
-        assert await store.claim_abandoned("worker-2", LEASE_S) is None
+        assert await store.claim_abandoned("worker-2", LEASE_S, limit=9) == []
 
     async def test_lease_of_the_caller_decides(self, store: Store, group: str, backend: Backend) -> None:
         await store.beat("worker-1", {})
         await store.beat("worker-2", {})
         await start(store, group)
         await backend.age_worker(store, "worker-1", 5)
-        assert await store.claim_abandoned("worker-2", LEASE_S) is None
-        assert await store.claim_abandoned("worker-2", 2) is not None
+        assert await store.claim_abandoned("worker-2", LEASE_S, limit=9) == []
+        assert await store.claim_abandoned("worker-2", 2, limit=9)
 
     async def test_run_of_a_worker_that_retired_is_taken(self, store: Store, group: str) -> None:
         await store.beat("worker-1", {})
         await store.beat("worker-2", {})
         owner = await start(store, group)
         await store.retire("worker-1")
-        taken = await store.claim_abandoned("worker-2", LEASE_S)
-        assert taken is not None
+        (taken,) = await store.claim_abandoned("worker-2", LEASE_S, limit=9)
         assert taken.id == owner.run.id
 
     async def test_run_of_a_worker_that_nobody_knows_is_taken(self, store: Store, group: str) -> None:
         await store.beat("worker-2", {})
         owner = await start(store, group, "never-beat")
-        taken = await store.claim_abandoned("worker-2", LEASE_S)
-        assert taken is not None
+        (taken,) = await store.claim_abandoned("worker-2", LEASE_S, limit=9)
         assert taken.id == owner.run.id
 
     async def test_runs_that_nobody_owns_are_not_abandoned(self, store: Store, group: str) -> None:
@@ -310,14 +308,13 @@ class TestClaimAbandoned:
         await store.create_run(make_creation(group))
         await (await start(store, group, "dead", at_s=1)).rest()
         await (await start(store, group, "dead", at_s=2)).end()
-        assert await store.claim_abandoned("worker-2", LEASE_S) is None
+        assert await store.claim_abandoned("worker-2", LEASE_S, limit=9) == []
 
     async def test_crashes_without_progress_are_counted(self, store: Store, group: str) -> None:
         await store.beat("worker-2", {})
         owner = await start(store, group, "dead")
         for claims in range(1, 4):
-            taken = await store.claim_abandoned("worker-2", LEASE_S)
-            assert taken is not None
+            (taken,) = await store.claim_abandoned("worker-2", LEASE_S, limit=9)
             assert taken.claims == claims
             owner = Owner(store, await store.update_run(group, taken.id, _disown))
         progress = await owner.append(checkpoint="step")
