@@ -6,7 +6,9 @@ from typing import Any
 from agio.bootstrap.agents import DeclaredAgent, default_agents, to_agent
 from agio.domain.agents import Agent
 from agio.domain.errors import AlreadyExists
+from agio.domain.status import RunStatus
 from agio.domain.tools import StoredTool
+from agio.engine.caretaker import UpkeepSettings
 from agio.engine.clock import utc_now
 from agio.engine.engine import Engine
 from agio.engine.settings import EngineSettings
@@ -108,12 +110,21 @@ def make_engine(
 
 def engine_settings(settings: Settings) -> EngineSettings:
     """Return the part of the settings that the engine needs."""
+    retention = {
+        RunStatus.COMPLETED: settings.retain_completed,
+        RunStatus.FAILED: settings.retain_failed,
+        RunStatus.CANCELLED: settings.retain_cancelled,
+    }
     return EngineSettings(
         lease_s=settings.lease_s,
         drain_s=settings.drain_s,
         runs_per_worker=settings.max_runs_per_worker,
         runs_per_group=settings.max_runs_per_group,
         on_restart=settings.on_restart,
+        upkeep=UpkeepSettings(
+            compact_after=settings.compact_after,
+            retain={status: kept for status, kept in retention.items() if kept is not None},
+        ),
     )
 
 

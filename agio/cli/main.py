@@ -8,7 +8,7 @@ import typer
 from uvicorn.importer import import_from_string
 
 from agio import __version__
-from agio.cli import config
+from agio.cli import config, db
 from agio.cli.doctor import doctor
 from agio.cli.output import fail, out
 from agio.cli.serve import dev, serve
@@ -24,6 +24,7 @@ app.command()(serve)
 app.command()(dev)
 app.command()(doctor)
 app.add_typer(config.app, name="config")
+app.add_typer(db.app, name="db")
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,7 +1,9 @@
 """How the engine behaves; built once by the composition root."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from agio.engine.caretaker import UpkeepSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,9 @@ class EngineSettings:
     """How often remote journals are read while no hint source exists."""
     queue_entries: int = 256
     """Entries that wait for one slow reader in memory; beyond, it reads from the store."""
+
+    upkeep: UpkeepSettings = field(default_factory=UpkeepSettings)
+    """What becomes of runs after their end."""
 
     @property
     def beat_s(self) -> float:

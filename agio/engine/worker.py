@@ -16,6 +16,7 @@ from agio.domain import control
 from agio.domain.errors import StoreUnavailable
 from agio.domain.ids import new_id
 from agio.domain.runs import Run
+from agio.engine.caretaker import Caretaker
 from agio.engine.clock import utc_now
 from agio.engine.drive import Services
 from agio.engine.hub import Hub
@@ -56,6 +57,7 @@ class Worker:
             worker_id=self.id,
             owns=self._owns,
         )
+        self._caretaker = Caretaker(store, settings.upkeep, self.id, settings.lease_s)
         self._tokens: dict[str, ControlToken] = {}
         self._drives: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
@@ -83,6 +85,7 @@ class Worker:
             ("claim", self._claim_loop()),
             ("hints", self._hint_loop()),
             ("watch", self._watch_loop()),
+            ("upkeep", self._caretaker.work()),
         ):
             self._loops.append(asyncio.create_task(self._forever(loop), name=f"worker-{name}"))
 

@@ -3,5 +3,15 @@
 from agio.settings.fields import Settings, User, default_database_path
 from agio.settings.layers import Given
 from agio.settings.loading import Variables, find_origins, load_settings
+from agio.settings.texts import read_duration
 
-__all__ = ["Given", "Settings", "User", "Variables", "default_database_path", "find_origins", "load_settings"]
+__all__ = [
+    "Given",
+    "Settings",
+    "User",
+    "Variables",
+    "default_database_path",
+    "find_origins",
+    "load_settings",
+    "read_duration",
+]

@@ -1,5 +1,6 @@
 """Every setting: type, unit, default, meaning."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,7 +18,15 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from agio.settings.layers import LayeredSource
-from agio.settings.texts import check_database_url, check_mongo_uri, check_rate_limit, fold_level, read_json, read_list
+from agio.settings.texts import (
+    check_database_url,
+    check_mongo_uri,
+    check_rate_limit,
+    fold_level,
+    read_duration,
+    read_json,
+    read_list,
+)
 
 
 def _read_from(name: str, *neighbours: str) -> Any:
@@ -27,6 +36,7 @@ def _read_from(name: str, *neighbours: str) -> Any:
 
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Duration = Annotated[timedelta, Field(gt=timedelta(), le=timedelta(days=36_500)), BeforeValidator(read_duration)]
 Secret = Annotated[SecretStr, Field(min_length=1)]
 Secrets = Annotated[tuple[Secret, ...], NoDecode, BeforeValidator(read_json)]
 
@@ -161,6 +171,17 @@ class Settings(BaseSettings):
     """Seconds that a stopping process gives its runs to reach the end of a step."""
     on_restart: Literal["resume", "cancel"] = "resume"
     """What happens to a dead process's runs: they go on from their last checkpoint, or end as cancelled."""
+
+    # -- after their end
+
+    compact_after: Duration | None = None
+    """How long after its end the tokens of a run are joined to whole messages; None: never."""
+    retain_completed: Duration | None = None
+    """How long completed runs are kept; None: for ever."""
+    retain_failed: Duration | None = None
+    """How long failed runs are kept; None: for ever."""
+    retain_cancelled: Duration | None = None
+    """How long cancelled runs are kept; None: for ever."""
 
     @model_validator(mode="after")
     def _check_together(self) -> "Settings":

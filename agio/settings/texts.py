@@ -2,9 +2,12 @@
 
 import json
 import re
+from datetime import timedelta
 from typing import Any
 
 SUPPORTED = "sqlite:///relative.db, sqlite:////absolute.db, mongodb://… and mongodb+srv://…"
+
+SECONDS_OF = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
 
 
 def read_json(value: Any) -> Any:
@@ -52,6 +55,16 @@ def check_mongo_uri(uri: str | None) -> str | None:
     if uri is not None and not uri.startswith(("mongodb://", "mongodb+srv://")):
         raise ValueError("must start with mongodb:// or mongodb+srv://")
     return uri
+
+
+def read_duration(value: Any) -> Any:
+    """Read `<number><unit>`; a number alone is seconds."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)?", value.strip())
+    if found is None:
+        raise ValueError("must be a number with s, m, h, d or w behind it, such as 30d")
+    return timedelta(seconds=float(found[1]) * SECONDS_OF[found[2] or "s"])
 
 
 def check_rate_limit(text: str | None) -> str | None:

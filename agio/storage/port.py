@@ -15,6 +15,7 @@ from agio.domain.agents import Agent, AgentSnapshot
 from agio.domain.approvals import Approval
 from agio.domain.branches import Branch
 from agio.domain.checkpoints import Checkpoint
+from agio.domain.duties import Duty
 from agio.domain.errors import LeaseLost
 from agio.domain.journal import Entry
 from agio.domain.messages import Message
@@ -351,8 +352,9 @@ SESSIONS = Kind("sessions", Session, filters=("user_id", "agent_id"), search=("i
 BRANCHES = Kind("branches", Branch, filters=("session_id", "parent_id"))
 TOOLS = Kind("tools", StoredTool, filters=("enabled",), search=("name", "description"), unique=("name",))
 REQUESTS = Kind("requests", KeyedRequest)
+DUTIES = Kind("duties", Duty)
 
-KINDS: tuple[Kind[Any], ...] = (AGENTS, AGENT_VERSIONS, SESSIONS, BRANCHES, TOOLS, REQUESTS)
+KINDS: tuple[Kind[Any], ...] = (AGENTS, AGENT_VERSIONS, SESSIONS, BRANCHES, TOOLS, REQUESTS, DUTIES)
 
 
 class Catalog(Protocol):

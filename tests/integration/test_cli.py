@@ -269,3 +269,61 @@ def test_installed_command_is_the_same(empty_folder: Path):
     command = Path(sys.executable).with_name("agio")
     done = subprocess.run([command, "version"], env=environment(empty_folder), capture_output=True, text=True)
     assert done.stdout.strip() == __version__, done.stderr
+
+
+# -- looking after the database
+
+
+def counted(*arguments: str) -> dict[str, int]:
+    printed = runner.invoke(app, ["db", "prune", *arguments, "--json"])
+    assert printed.exit_code == 0, printed.output
+    counts: dict[str, int] = json.loads(printed.stdout)
+    assert counts.pop("dry_run") == ("--dry-run" in arguments)
+    return counts
+
+
+@pytest.mark.e2e
+def test_prune_beside_a_running_server(empty_folder: Path, monkeypatch: pytest.MonkeyPatch):
+    with serving([*CLI, "serve"], empty_folder) as server:
+        server.wait_until_healthy()
+        ask = {"agent_id": "assistant", "message": "Count to 20", "stream": False}
+        session = httpx.post(f"{server.url}/api/chat", json=ask, timeout=20).json()["session_id"]
+        run_id = httpx.post(f"{server.url}/api/chat", json={**ask, "session_id": session}, timeout=20).json()["run_id"]
+        live = count_slowly(server)
+        assert counted("--compact", "0s", "--dry-run") == {
+            "runs_to_delete": 0,
+            "runs_that_others_need": 0,
+            "runs_to_compact": 2,
+        }
+        assert counted("--compact", "0s")["runs_compacted"] == 2
+        headers = {"Accept": "application/json"}
+        page = httpx.get(f"{server.url}/api/runs/{run_id}/events?limit=4", headers=headers).json()
+        assert any(item["compacted"]["through_seq"] > item["seq"] for item in page["items"] if "compacted" in item)
+        rest = httpx.get(f"{server.url}/api/runs/{run_id}/events?after={page['next_after']}", headers=headers).json()
+        ids = [(item["seq"], item.get("compacted", {}).get("through_seq", item["seq"])) for item in page["items"]]
+        ids += [(item["seq"], item.get("compacted", {}).get("through_seq", item["seq"])) for item in rest["items"]]
+        assert [first for first, _ in ids] == [1, *(last + 1 for _, last in ids[:-1])]
+        assert counted("--older-than", "1h") == {"runs_deleted": 0, "unused_contents_found": 0}
+        assert counted("--older-than", "0s", "--status", "failed", "--dry-run")["runs_to_delete"] == 0
+        assert counted("--older-than", "0s", "--dry-run")["runs_to_delete"] == 2
+        monkeypatch.setenv("AGIO_RETAIN_COMPLETED", "0.001s")
+        assert counted()["runs_deleted"] == 2
+        monkeypatch.delenv("AGIO_RETAIN_COMPLETED")
+        assert httpx.get(f"{server.url}/api/runs/{run_id}").status_code == 404
+        assert httpx.get(f"{server.url}/api/sessions/{session}").status_code == 404
+        assert httpx.get(f"{server.url}/api/runs/{live}").json()["status"] == "running"
+        httpx.post(f"{server.url}/api/runs/{live}/cancel").raise_for_status()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "nothing to do"),
+        (["--older-than", "30 days"], "must be a number with s, m, h, d or w"),
+        (["--older-than", "1d", "--status", "running"], "only ended runs"),
+    ],
+)
+def test_prune_says_what_it_cannot_do(arguments: list[str], said: str):
+    printed = runner.invoke(app, ["db", "prune", *arguments])
+    assert printed.exit_code != 0
+    assert said in " ".join(printed.output.replace("│", " ").split())

@@ -1,5 +1,6 @@
 """Settings: where they come from, which wins, and what stops a start."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,9 @@ def test_without_anything_a_local_server_on_a_file_in_the_users_data_folder(
         ("AGIO_EXAMPLES", "off", "examples", False),
         ("AGIO_LOG_LEVEL", "debug", "log_level", "DEBUG"),
         ("AGIO_MAX_RUNS_PER_GROUP", "1", "max_runs_per_group", 1),
+        ("AGIO_COMPACT_AFTER", "1.5h", "compact_after", timedelta(minutes=90)),
+        ("AGIO_RETAIN_FAILED", "2 w", "retain_failed", timedelta(days=14)),
+        ("AGIO_RETAIN_COMPLETED", "60", "retain_completed", timedelta(minutes=1)),
     ],
 )  # fmt: skip
 def test_variable_is_read(variable: str, text: str, field: str, value: Any, monkeypatch: pytest.MonkeyPatch):
@@ -135,6 +139,8 @@ def test_names_that_others_read_are_no_mistake(monkeypatch: pytest.MonkeyPatch):
         ("AGIO_ON_RESTART", "restart", "AGIO_ON_RESTART: .*resume"),
         ("AGIO_RATE_LIMIT", "100 per minute", "AGIO_RATE_LIMIT: must be <count>/<seconds>"),
         ("AGIO_LEASE_S", "0", "AGIO_LEASE_S: .*greater than 0"),
+        ("AGIO_RETAIN_FAILED", "30 days", "AGIO_RETAIN_FAILED: must be a number with s, m, h, d or w"),
+        ("AGIO_COMPACT_AFTER", "0s", "AGIO_COMPACT_AFTER: .*greater than 0"),
         ("AGIO_AUTH_ENABLED", "true", "auth is enabled, but nothing says how"),
         ("AGIO_MONGO_URI", "localhost:27017", "AGIO_MONGO_URI: must start with mongodb://"),
         ("AGIO_DATABASE_URL", "postgresql://u:p@h/db", "'postgresql' is no kind .* sqlite:///.* mongodb://"),
