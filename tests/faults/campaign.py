@@ -23,8 +23,6 @@ from tests.faults.ledger import Fault, Ledger
 from tests.faults.outcome import Outcome
 from tests.faults.workload import AGENT, Load
 
-REST_S = 4.0
-"""Quiet time between two faults, in which latencies are measured."""
 SESSIONS_TRIED = 10
 
 
@@ -41,6 +39,8 @@ class Plan:
     size: int = 3
     lease_s: float = 10.0
     drain_s: float = 5.0
+    rest_s: float = 4.0
+    """Quiet time between two faults, in which latencies are measured."""
 
 
 def kinds_of(store: StoreName) -> dict[str, Inflict]:
@@ -106,7 +106,7 @@ async def _strike(plan: Plan, world: Installation, load: Load, ledger: Ledger) -
     rng = random.Random(f"{plan.seed}/faults")
     deadline = time.monotonic() + plan.seconds
     known = kinds_of(plan.store)
-    await asyncio.sleep(REST_S)
+    await asyncio.sleep(plan.rest_s)
     for kind in order(plan):
         if time.monotonic() > deadline:
             return
@@ -126,7 +126,7 @@ async def _strike(plan: Plan, world: Installation, load: Load, ledger: Ledger) -
         # What was abandoned is taken over in this time.
         await asyncio.sleep(plan.lease_s + 1.5 if "owned" in fault.facts or "orphans" in fault.facts else 0.5)
         fault.healthy = time.monotonic()
-        await asyncio.sleep(REST_S)
+        await asyncio.sleep(plan.rest_s)
 
 
 async def _calm_down(world: Installation, load: Load, api: Api, ledger: Ledger) -> History:
