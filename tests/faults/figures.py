@@ -57,17 +57,23 @@ def takeovers(ledger: Ledger, history: History, kinds: Iterable[str]) -> Sample:
     return sample
 
 
-def hand_overs(ledger: Ledger, history: History, kinds: Iterable[str]) -> Sample:
-    """From the last event of a draining owner to the first one of the next owner."""
+def hand_overs(ledger: Ledger, history: History, drain_s: float) -> Sample:
+    """From when a draining owner let go of a run to the first event of the next owner.
+
+    That it let go cannot be seen: it did with its last event, or, in the middle of a slow answer, when the drain
+    time was over. Where SIGTERMs follow each other (rolling restart) the last event counts.
+    """
     sample = Sample("hand-over")
-    wanted = set(kinds)
-    spans = [(fault.wall_began, _wall_healthy(fault)) for fault in ledger.faults if fault.kind in wanted]
-    for run in history.runs.values():
-        for before, event in pairwise(run.events):
-            if event.name != "run_recovered" or event.data["reason"] != "drained":
-                continue
-            if any(begin <= wall(event) <= end for begin, end in spans):
-                sample.values.append(max(0.0, wall(event) - wall(before)))
+    for fault in ledger.faults:
+        if fault.kind not in ("drain_one", "rolling_restart"):
+            continue
+        cut = fault.wall_began + drain_s if fault.kind == "drain_one" else 0.0
+        for run in history.runs.values():
+            for before, event in pairwise(run.events):
+                if event.name == "run_recovered" and event.data["reason"] == "drained":
+                    if fault.wall_began <= wall(event) <= _wall_healthy(fault):
+                        let_go = max(wall(before), cut) if wall(event) > cut else wall(before)
+                        sample.values.append(max(0.0, wall(event) - let_go))
     return sample
 
 

@@ -66,15 +66,18 @@ def _breaks(breaks: Sequence[Break]) -> str:
 
 def _times(outcome: Outcome) -> str:
     ledger, history = outcome.evidence.ledger, outcome.evidence.history
-    kills = ("kill_one", "kill_two", "kill_all")
-    drains = ("drain_one", "rolling_restart")
+    kills = ("kill_one", "kill_two")
     every = ("pause", "pause now", "cancel")
     crowd = [fault for fault in ledger.faults if fault.kind == "kill_among_many"]
     live = max((fault.facts.get("live", 0) for fault in crowd), default=0)
     rows = [
-        ("takeover after `kill -9`", figures.takeovers(ledger, history, kills)),
-        (f"the same with {live} live runs", figures.takeovers(ledger, history, ["kill_among_many"])),
-        ("drain: last event of the old owner to the first of the new", figures.hand_overs(ledger, history, drains)),
+        ("takeover after `kill -9` of one worker or two", figures.takeovers(ledger, history, kills)),
+        ("after `kill -9` of all workers, which must start first", figures.takeovers(ledger, history, ["kill_all"])),
+        (
+            f"after `kill -9` of one worker, with {live} live runs",
+            figures.takeovers(ledger, history, ["kill_among_many"]),
+        ),
+        ("drain: let go of to first event of the next owner", figures.hand_overs(ledger, history, outcome.drain_s)),
         ("pause: 202 to its event, calm", figures.control(ledger, kinds=("pause", "pause now"), calm=True)),
         ("cancel: 202 to its event, calm", figures.control(ledger, kinds=("cancel",), calm=True)),
         ("cancel: 202 to closed model connection, calm", figures.upstream(ledger, outcome.closed, calm=True)),
