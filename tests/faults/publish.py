@@ -5,13 +5,14 @@ from pathlib import Path
 
 HEAD = """# The last campaigns of faults
 
-Written by `make faults` and `python -m tests.faults.publish`; [what is done, and why](reliability.md#the-fault-campaign). The
-workers, the database's nodes, the model, the endpoint with effects and some hundred clients share one small machine, so times
-say what holds under that load, not what Agio can do ([performance](performance.md) does).
+Written by `make faults` and `python -m tests.faults.publish`; [what is done, and
+why](reliability.md#the-fault-campaign). The workers, the database's nodes, the model, the endpoint with effects and
+some hundred clients share one small machine, so times say what holds under that load, not what Agio can do
+([performance](performance.md) does).
 
-*Longest stall*: the longest time after the fault in which no reader of any run got any event. *Taken over*: runs that were
-claimed because their owner was silent. *Repeated by clients*: requests and streams that a client had to begin again; each was
-answered in the end.
+*Longest stall*: the longest time after the fault in which no reader of any run got any event. *Taken over*: runs that
+were claimed because their owner was silent. *Repeated by clients*: requests and streams that a client had to begin
+again; each was answered in the end.
 """
 
 
