@@ -200,7 +200,7 @@ def _put_input(drive: Drive) -> None:
 async def _advance(drive: Drive) -> bool:
     """Do the next part of the run; True when it ended or rests."""
     state = drive.state
-    if state.open_calls:
+    if state.open_calls or state.unclosed:
         return await _act(drive)
     drive.say_words()
     if state.answered:

@@ -69,6 +69,12 @@ class RunState:
         return open_tool_calls(self.messages)
 
     @property
+    def unclosed(self) -> bool:
+        """All tool calls of the step under way are answered, and its owner died before it could close it."""
+        last = self.messages[-1] if self.messages else None
+        return self.in_step and last is not None and last.role == "tool" and last.step == self.step
+
+    @property
     def answered(self) -> bool:
         """The last message is an answer without tool calls."""
         last = self.messages[-1] if self.messages else None

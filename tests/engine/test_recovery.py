@@ -8,7 +8,20 @@ from agio.domain.status import RunStatus
 from agio.engine.commands import ResumeRequest
 from agio.testing.provider import Answer, Call, Gate, ScriptedProvider, Silence
 from agio.tools.decorator import tool
-from tests.engine.world import ANN, World, check_sequence, read, record_when, settled, start, text_of, types
+from tests.engine.world import (
+    ANN,
+    Hold,
+    World,
+    appends,
+    check_sequence,
+    faults,
+    read,
+    record_when,
+    settled,
+    start,
+    text_of,
+    types,
+)
 
 
 async def test_a_run_goes_on_elsewhere_when_its_process_dies_in_mid_stream(world: World, provider: ScriptedProvider):
@@ -61,6 +74,29 @@ async def test_a_finished_tool_call_is_not_repeated_after_a_crash(world: World, 
     assert [e["error"]["code"] for e in unknown] == ["outcome_unknown"]
     assert types(events)[-1] == "run_completed"
     assert provider.calls == 2
+
+
+async def test_a_step_whose_calls_are_all_answered_is_closed_after_a_crash(world: World, provider: ScriptedProvider):
+    @tool
+    async def look() -> str:
+        """Look."""
+        return "seen"
+
+    provider.add(Answer(calls=[Call("look", {})]), "done")
+    first = await world.add_process(tools=[look])
+    answered = Hold(after=True, when=appends("tool_call_completed"))
+    faults(first).on("append", answered)
+    run = await start(first)
+    await answered.reached.wait()
+    await world.kill(first)
+    second = await world.add_process(tools=[look])
+    events = await read(second, run.id)
+    check_sequence(events)
+    assert [event["step"] for event in events if event["type"] == "step_started"] == [1, 2]
+    assert [event["step"] for event in events if event["type"] == "step_completed"] == [1, 2]
+    assert (events[-1]["type"], events[-1]["metrics"].steps) == ("run_completed", 2)
+    made = (await second.store.list_checkpoints("default", run.id)).items
+    assert [checkpoint.step for checkpoint in made] == [0, 1, 2]
 
 
 async def test_a_call_of_unknown_outcome_waits_for_a_person(world: World, provider: ScriptedProvider):
