@@ -1,5 +1,6 @@
 """Use cases that read: conversations, steps, checkpoint states, trees, comparisons."""
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,7 @@ from agio.domain.ids import split_checkpoint_id
 from agio.domain.journal import Entry
 from agio.domain.messages import Message
 from agio.domain.runs import Run, RunFilter, RunSpec
-from agio.domain.status import LIVE
+from agio.domain.status import LIVE, RunStatus
 from agio.domain.steps import Step, present_steps, steps_of
 from agio.engine.caller import Caller
 from agio.engine.continuing import Origin
@@ -23,6 +24,9 @@ from agio.tools.base import Toolbox
 
 MAX_ENTRIES = 100_000
 """Journal entries that one reading use case looks through at most."""
+
+CATCH_UP_S = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
+"""Waits for a record that is behind its journal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +71,7 @@ class Reading:
     async def detail(self, caller: Caller, run_id: str) -> RunDetail:
         """Return one run, whole. Raises `NotFound`."""
         head = await self._store.head(caller.group_id, run_id)  # first: the record may be newer, never older
-        run = await get_run(self._store, caller, run_id)
+        run = await self._catch_up(caller, await get_run(self._store, caller, run_id), head)
         spec = await self._store.get_spec(caller.group_id, run_id)
         if run.is_terminal:
             head = await self._store.head(caller.group_id, run_id)
@@ -82,6 +86,19 @@ class Reading:
             position = ahead.total + 1
         response = end.response if isinstance(end, RunCompleted) else None
         return RunDetail(run=run, spec=spec, response=response, last_seq=head, queue_position=position)
+
+    async def _catch_up(self, caller: Caller, run: Run, head: int) -> Run:
+        """Return the record once it knows of an end that readers may have seen: soon, unless its owner died."""
+        if run.status is not RunStatus.RUNNING or head <= run.last_seq:
+            return run
+        if await self._last_event(caller, run.id, head) is None:
+            return run
+        for wait_s in CATCH_UP_S:
+            await asyncio.sleep(wait_s)
+            run = await get_run(self._store, caller, run.id)
+            if run.last_seq >= head:
+                break
+        return run
 
     async def _last_event(self, caller: Caller, run_id: str, head: int) -> Event | None:
         entries = await self._store.read_entries(caller.group_id, run_id, after=head - 1, limit=1)

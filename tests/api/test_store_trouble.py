@@ -57,6 +57,22 @@ async def test_an_answer_waits_for_a_record_that_is_behind_the_journal(
             assert (await asked)["status"] == status
 
 
+async def test_a_view_waits_for_a_record_that_is_behind_the_end_that_readers_saw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with serving(tmp_path, ScriptedProvider(["yes"])) as api:
+        behind = Behind(api, "run_completed")
+        monkeypatch.setattr(api.engine.store, "append", behind)
+        await api.start(run_id="r1")
+        async with asyncio.timeout(20):
+            await behind.reached.wait()
+            looking = asyncio.create_task(api.call("GET", "/runs/r1"))
+            await asyncio.wait({looking}, timeout=SOON_S)
+            behind.go.set()
+            view = await looking
+        assert (view["status"], view["response"]) == ("completed", "yes")
+
+
 @pytest.mark.parametrize("path", ["/api/runs/r1/events", "/api/events?runs=r1"])
 async def test_a_stream_whose_store_goes_away_ends_in_order_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, path: str
