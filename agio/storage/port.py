@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
+from agio.domain.access import AccessKey, RevokedToken, StreamToken, User
 from agio.domain.agents import Agent, AgentSnapshot
 from agio.domain.approvals import Approval
 from agio.domain.branches import Branch
@@ -18,11 +19,13 @@ from agio.domain.checkpoints import Checkpoint
 from agio.domain.duties import Duty
 from agio.domain.errors import LeaseLost
 from agio.domain.journal import Entry
+from agio.domain.llm_keys import LlmKey
 from agio.domain.messages import Message
 from agio.domain.requests import KeyedRequest
 from agio.domain.runs import Run, RunFilter, RunSpec, RunUpdate
 from agio.domain.sessions import Session
 from agio.domain.tools import StoredTool
+from agio.domain.windows import Window
 from agio.storage.upkeep import Upkeep
 
 T = TypeVar("T")
@@ -353,8 +356,17 @@ BRANCHES = Kind("branches", Branch, filters=("session_id", "parent_id"))
 TOOLS = Kind("tools", StoredTool, filters=("enabled",), search=("name", "description"), unique=("name",))
 REQUESTS = Kind("requests", KeyedRequest)
 DUTIES = Kind("duties", Duty)
+USERS = Kind("users", User, members=("groups",))
+ACCESS_KEYS = Kind("access_keys", AccessKey)
+STREAM_TOKENS = Kind("stream_tokens", StreamToken)
+REVOKED_TOKENS = Kind("revoked_tokens", RevokedToken)
+LLM_KEYS = Kind("llm_keys", LlmKey, filters=("user_id",), unique=("place",))
+WINDOWS = Kind("windows", Window)
 
-KINDS: tuple[Kind[Any], ...] = (AGENTS, AGENT_VERSIONS, SESSIONS, BRANCHES, TOOLS, REQUESTS, DUTIES)
+KINDS: tuple[Kind[Any], ...] = (
+    *(AGENTS, AGENT_VERSIONS, SESSIONS, BRANCHES, TOOLS, REQUESTS, DUTIES),
+    *(USERS, ACCESS_KEYS, STREAM_TOKENS, REVOKED_TOKENS, LLM_KEYS, WINDOWS),
+)
 
 
 class Catalog(Protocol):

@@ -9,7 +9,7 @@ from pymongo.errors import DuplicateKeyError
 
 from agio.domain.errors import Unsupported
 from agio.storage.mongo.database import Database
-from agio.storage.port import BRANCHES, KINDS, REQUESTS, SESSIONS, Kind
+from agio.storage.port import BRANCHES, KINDS, REQUESTS, REVOKED_TOKENS, SESSIONS, STREAM_TOKENS, WINDOWS, Kind
 
 SCHEMA_VERSION = 2
 
@@ -70,7 +70,7 @@ _INDEXES: Mapping[str, tuple[IndexModel, ...]] = {
 _KIND_INDEXES: Mapping[str, tuple[IndexModel, ...]] = {
     SESSIONS.name: (_index("group_id", "f.user_id", "created_at"),),
     BRANCHES.name: (_index("group_id", "f.session_id"), _index("group_id", "f.parent_id")),
-    REQUESTS.name: (_index("created_at"),),
+    **{kind.name: (_index("created_at"),) for kind in (REQUESTS, REVOKED_TOKENS, STREAM_TOKENS, WINDOWS)},
 }
 
 

@@ -7,20 +7,29 @@ from typing import Any
 
 import pytest
 
+from agio.domain.access import AccessKey, Permission, RevokedToken, Role, StreamToken, User
 from agio.domain.agents import Agent
 from agio.domain.branches import MessageEdit
 from agio.domain.errors import AlreadyExists, Conflict, Invalid, NotFound
 from agio.domain.ids import new_id
+from agio.domain.llm_keys import LlmKey
 from agio.domain.requests import KeyedRequest
 from agio.domain.tools import StoredTool
+from agio.domain.windows import Window
 from agio.storage.port import (
+    ACCESS_KEYS,
     AGENT_VERSIONS,
     AGENTS,
     BRANCHES,
     KINDS,
+    LLM_KEYS,
     REQUESTS,
+    REVOKED_TOKENS,
     SESSIONS,
+    STREAM_TOKENS,
     TOOLS,
+    USERS,
+    WINDOWS,
     AgentVersion,
     Kind,
     Store,
@@ -63,6 +72,45 @@ def _make_branch(group_id: str, *, at_s: float = 0, **fields: Any) -> Any:
     return make_branch(group_id, "s", at_s=at_s, **{"edits": (edit,), "fork_position": 2, "kind": "fork"} | fields)
 
 
+def make_user(group_id: str, *, at_s: float = 0, **fields: Any) -> User:
+    """Return a user."""
+    usual = {"id": new_id(), "password_hash": "$argon2id$x", "groups": ("a", "b"), "roles": (Role.VIEWER,)}
+    times = {"created_at": instant(at_s), "updated_at": instant(at_s), "tokens_from": instant(at_s)}
+    return User(group_id=group_id, **usual | times | fields)
+
+
+def _make_access_key(group_id: str, *, at_s: float = 0, **fields: Any) -> AccessKey:
+    usual: dict[str, Any] = {
+        "id": new_id(),
+        "name": "ci",
+        "secret_hash": "f" * 64,
+        "hint": "agio_1",
+        "created_by": "ann",
+    }
+    more = {"scopes": (Permission.READ, Permission.RUN), "expires_at": instant(at_s + 9), "revoked_by": "bob"}
+    return AccessKey(group_id=group_id, created_at=instant(at_s), **usual | more | fields)
+
+
+def _make_stream_token(group_id: str, *, at_s: float = 0, **fields: Any) -> StreamToken:
+    usual: dict[str, Any] = {"id": new_id(), "secret_hash": "f" * 64, "by": "ann", "run_id": "r"}
+    times = {"created_at": instant(at_s), "expires_at": instant(at_s + 60)}
+    return StreamToken(group_id=group_id, **usual | times | fields)
+
+
+def _make_revoked(group_id: str, *, at_s: float = 0, **fields: Any) -> RevokedToken:
+    return RevokedToken(group_id=group_id, created_at=instant(at_s), **{"id": new_id()} | fields)
+
+
+def _make_llm_key(group_id: str, *, at_s: float = 0, **fields: Any) -> LlmKey:
+    fields = {"id": new_id(), "provider": "openai", "name": "main", "user_id": "ann"} | fields
+    usual = {"place": fields["id"], "sealed": "gAAAAé", "hint": "…1234", "created_by": "ann"}
+    return LlmKey(group_id=group_id, created_at=instant(at_s), updated_at=instant(at_s), **usual | fields)
+
+
+def _make_window(group_id: str, *, at_s: float = 0, **fields: Any) -> Window:
+    return Window(group_id=group_id, created_at=instant(at_s), **{"id": new_id(), "counts": ((1, 2), (7, 1))} | fields)
+
+
 MAKE: dict[str, Callable[..., Any]] = {
     AGENTS.name: make_agent,
     AGENT_VERSIONS.name: _make_version,
@@ -70,6 +118,12 @@ MAKE: dict[str, Callable[..., Any]] = {
     BRANCHES.name: _make_branch,
     TOOLS.name: make_tool,
     REQUESTS.name: _make_request,
+    USERS.name: make_user,
+    ACCESS_KEYS.name: _make_access_key,
+    STREAM_TOKENS.name: _make_stream_token,
+    REVOKED_TOKENS.name: _make_revoked,
+    LLM_KEYS.name: _make_llm_key,
+    WINDOWS.name: _make_window,
 }
 
 
@@ -216,6 +270,8 @@ class TestFind:
             (BRANCHES, "parent_id", "the-parent", None),
             (BRANCHES, "parent_id", None, "the-parent"),
             (TOOLS, "enabled", True, False),
+            (LLM_KEYS, "user_id", "ann", "bob"),
+            (LLM_KEYS, "user_id", None, "ann"),
         ],
     )
     async def test_filter_demands_equality(
