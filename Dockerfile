@@ -31,4 +31,5 @@ ENV PYTHONUNBUFFERED=1 \
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/api/health', timeout=2)"]
-CMD ["uvicorn", "agio.api.app:app", "--host", "0.0.0.0", "--port", "8000"]
+# Does not start before AGIO_API_KEYS or another way to check callers is set, or AGIO_ALLOW_OPEN=true.
+CMD ["uvicorn", "agio.api.app:app", "--host", "0.0.0.0", "--port", "8000", "--no-proxy-headers"]

@@ -22,6 +22,8 @@ _HOMES = {
     "ToolContext": "agio.tools",
     "ToolError": "agio.domain.errors",
     "WebSearchTool": "agio.tools.builtin",
+    "RateLimiter": "agio.security",
+    "add_auth_middleware": "agio.api.access",
     "create_app": "agio.api.app",
     "sse_stream": "agio.api.text_stream",
     "tool": "agio.tools",

@@ -1,3 +1,4 @@
+from agio.api.access import add_auth_middleware as add_auth_middleware
 from agio.api.app import create_app as create_app
 from agio.api.text_stream import sse_stream as sse_stream
 from agio.bootstrap.agent import Agent as Agent
@@ -6,6 +7,7 @@ from agio.bootstrap.embedded import RunResult as RunResult
 from agio.domain.errors import AgioError as AgioError
 from agio.domain.errors import ToolError as ToolError
 from agio.providers.model import OpenAIModel as OpenAIModel
+from agio.security import RateLimiter as RateLimiter
 from agio.settings import Settings as Settings
 from agio.tools import ToolContext as ToolContext
 from agio.tools import tool as tool
@@ -16,6 +18,7 @@ __all__ = [
     "Agent",
     "AgioError",
     "OpenAIModel",
+    "RateLimiter",
     "RunFailed",
     "RunResult",
     "Settings",
@@ -23,6 +26,7 @@ __all__ = [
     "ToolError",
     "WebSearchTool",
     "__version__",
+    "add_auth_middleware",
     "create_app",
     "sse_stream",
     "tool",

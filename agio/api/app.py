@@ -1,37 +1,49 @@
 """The application: routers, middleware, life cycle."""
 
 import logging
+import multiprocessing
+import os
+import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from agio import __version__
 from agio.api import docs, problems, protocols, ui
+from agio.api.access import AccessControl, authorise
 from agio.api.context import Runtime
+from agio.api.forwarded import Forwarded
 from agio.api.middleware import BodyLimit, RequestId
 from agio.api.native import (
+    access_keys,
     agents,
     approvals,
     bulk,
     chat,
     checkpoints,
     compare,
+    login,
     meta,
     multiplex,
     runs,
     sessions,
     tools,
+    users,
 )
 from agio.api.openapi import describe
-from agio.bootstrap import DeclaredAgent, find_ui, make_runtime
+from agio.bootstrap import DeclaredAgent, find_ui, make_access, make_runtime
+from agio.bootstrap.serving import check_open, uvicorn_host
 from agio.domain.agents import Agent
+from agio.domain.errors import Invalid
 from agio.observability.logs import setup_logging
 from agio.settings import Settings, load_settings
 from agio.tools import Tool
+
+log = logging.getLogger(__name__)
 
 ROUTERS: tuple[APIRouter, ...] = (
     meta.router,
@@ -45,6 +57,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     compare.router,
     multiplex.router,
     tools.router,
+    login.about_me,
+    access_keys.router,
+    users.router,
 )
 
 
@@ -86,24 +101,41 @@ def create_app(
         finally:
             await made.stop()
 
-    app = FastAPI(title=title, version=version, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app = _make_app(title, version, lifespan)
     app.state.runtime = made
+    app.state.access = access = make_access(settings, made.engine.store)
     app.state.settings = settings
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router, prefix="/api")
         app.include_router(router, prefix="/api/v1", include_in_schema=False)
     app.include_router(meta.probes)
+    app.include_router(login.router)
     describe(app)
     protocols.install(app, settings.wires)
     if settings.docs_enabled:
         docs.install(app)
     ui.mount(app, ui_dir or find_ui())
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(AccessControl, access=access)
+    if settings.trust_proxy:
+        app.add_middleware(Forwarded, trusted=settings.trust_proxy)
     if enable_cors if cors is None else cors:
         _allow_origins(app, list(cors_origins if cors_origins is not None else settings.cors_origins))
     app.add_middleware(RequestId)
     return app
+
+
+def _make_app(title: str, version: str, lifespan: Callable[[FastAPI], Any]) -> FastAPI:
+    return FastAPI(
+        title=title,
+        version=version,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        dependencies=[Depends(authorise)],
+    )
 
 
 def _allow_origins(app: FastAPI, origins: list[str]) -> None:
@@ -114,8 +146,27 @@ def _allow_origins(app: FastAPI, origins: list[str]) -> None:
         allow_methods=["*"],
         allow_headers=["*"],
         allow_credentials="*" not in origins,
-        expose_headers=["X-Request-ID", "X-Run-ID", "X-Session-ID", "Location", "Retry-After"],
+        expose_headers=[
+            *("X-Request-ID", "X-Run-ID", "X-Session-ID", "Location", "Retry-After", "WWW-Authenticate"),
+            *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
+        ],
     )
+
+
+def _refuse_to_be_open(settings: Settings) -> None:
+    """Stop uvicorn's command on a public address where nobody is checked.
+
+    Not in a process that uvicorn's supervisor would start again and again: there every remote call is refused.
+    """
+    host = uvicorn_host(sys.argv, os.environ)
+    if host is None:
+        return
+    try:
+        check_open(settings, host)
+    except Invalid as error:
+        if multiprocessing.parent_process() is None:
+            raise
+        log.error("this server answers its own machine only", extra={"reason": str(error)})
 
 
 def __getattr__(name: str) -> Any:
@@ -125,6 +176,7 @@ def __getattr__(name: str) -> Any:
     settings = load_settings()
     if not logging.getLogger().handlers:  # plain `uvicorn agio.api.app:app`
         setup_logging(settings.log_level, settings.log_format)
+    _refuse_to_be_open(settings)
     made = create_app(settings)
     globals()["app"] = made
     return made

@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection
 from agio.domain.errors import StoreUnavailable
 from agio.engine.caller import Caller
 from agio.engine.engine import Engine
+from agio.security import ANYONE, Access, Principal
 from agio.settings import Settings
 
 DEFAULT_SESSION_TIMEOUT_S = 3600.0
@@ -49,10 +50,25 @@ def get_engine(connection: HTTPConnection) -> Engine:
     return runtime.engine
 
 
+def get_access(connection: HTTPConnection) -> Access:
+    """Return the access layer."""
+    access: Access = connection.app.state.access
+    return access
+
+
+def get_principal(connection: HTTPConnection) -> Principal:
+    """Return who calls, with what it may do."""
+    principal: Principal = getattr(connection.state, "principal", None) or ANYONE
+    return principal
+
+
 def get_caller(connection: HTTPConnection) -> Caller:
-    """Return who calls. Without authentication everyone is `anonymous` of the group `default`."""
-    caller: Caller = getattr(connection.state, "caller", None) or Caller()
-    return caller
+    """Return for whom a use case works: what an embedding application says, else who was recognised."""
+    caller: Caller | None = getattr(connection.state, "caller", None)
+    if caller is not None:
+        return caller
+    principal = get_principal(connection)
+    return Caller(name=principal.name, group_id=principal.group_id, user_id=principal.user_id)
 
 
 def get_answer_timeout(connection: HTTPConnection) -> float | None:
@@ -70,3 +86,5 @@ def get_session_timeout(connection: HTTPConnection) -> float:
 EngineDep = Annotated[Engine, Depends(get_engine)]
 CallerDep = Annotated[Caller, Depends(get_caller)]
 RuntimeDep = Annotated[Runtime, Depends(get_runtime)]
+AccessDep = Annotated[Access, Depends(get_access)]
+PrincipalDep = Annotated[Principal, Depends(get_principal)]

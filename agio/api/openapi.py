@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from agio.api.access import is_open
 from agio.api.native.schemas.runs import ChatAnswer
 from agio.api.native.schemas.traces import EventList
 from agio.api.problems import Problem
@@ -24,7 +25,14 @@ TAGS = {
     "agents": "What runs are started from.",
     "tools": "What agents may call.",
     "events": "Many runs in one stream.",
+    "access": "Logins, users, access keys, stream tokens.",
     "meta": "Health and facts.",
+}
+
+
+SCHEMES = {
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A configured or issued key."},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A token of `POST /auth/login`, or a key."},
 }
 
 
@@ -43,7 +51,19 @@ def describe(app: FastAPI) -> None:
                 for name, definition in made.pop("$defs", {}).items():
                     schemas.setdefault(name, definition)
                 schemas.setdefault(model.__name__, made)
+            if app.state.access.checks:
+                _add_security(document)
             app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _add_security(document: dict[str, Any]) -> None:
+    """Say which credentials are taken, and which operations need none."""
+    document["components"]["securitySchemes"] = SCHEMES
+    document["security"] = [{name: []} for name in SCHEMES]
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if is_open(method.upper(), path):
+                operation["security"] = []

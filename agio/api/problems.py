@@ -21,6 +21,7 @@ STATUS_OF: tuple[tuple[type[err.AgioError], int], ...] = (
     (err.Conflict, 409),
     (err.Invalid, 422),
     (err.Denied, 403),
+    (err.TooMany, 429),
     (err.LimitExceeded, 413),
     (err.ProviderError, 502),
     (err.ToolError, 400),
@@ -45,7 +46,15 @@ TITLES = {
     503: "Unavailable",
     504: "Timed out",
 }
-CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 422: "validation_error"}
+CODES = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "denied",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    422: "validation_error",
+}
 CURSOR_FIELDS = ("Last-Event-ID", "after")
 """A made-up place in a stream is a bad request, not an invalid body."""
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -118,14 +127,14 @@ def sayable(value: Any) -> Any:
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the `responses=` of a route that may answer with these problems.
 
-    400 is always among them: FastAPI answers a body that is no text with it.
+    400 is always among them: FastAPI answers a body that is no text with it; so are the answers of the access layer.
     """
     return {
         status: {
             "description": TITLES[status],
             "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
-        for status in sorted({400, 413, 422, 503, *statuses})
+        for status in sorted({400, 401, 403, 413, 422, 429, 503, *statuses})
     }
 
 
@@ -147,10 +156,16 @@ def answer_error(request: Request, error: err.AgioError) -> JSONResponse:
         str(error),
         errors=[{"field": field, "message": str(error)}] if field else (),
         retryable=error.retryable,
-        headers={"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None,
+        headers=_retry_headers(error, status),
         current_status=getattr(error, "status", None),
         holder=getattr(error, "holder", None),
     )
+
+
+def _retry_headers(error: err.AgioError, status: int) -> dict[str, str] | None:
+    if isinstance(error, err.TooMany):
+        return {"Retry-After": str(math.ceil(error.retry_after_s))}
+    return {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
 
 
 def install(app: FastAPI) -> None:

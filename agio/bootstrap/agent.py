@@ -1,6 +1,7 @@
 """`Agent`: the Python surface. Declared in code, run in a script or served."""
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
@@ -11,7 +12,7 @@ import uvicorn
 
 from agio.bootstrap.embedded import Approve, Embedded, RunResult
 from agio.bootstrap.runtime import make_runtime
-from agio.bootstrap.serving import check_port, server_options
+from agio.bootstrap.serving import check_port, is_local, server_options
 from agio.domain.agents import Agent as AgentRecord
 from agio.domain.errors import Invalid
 from agio.engine.agents import RESERVED, slug_of
@@ -20,6 +21,8 @@ from agio.providers.model import OpenAIModel
 from agio.settings import load_settings
 from agio.tools import Tool
 from agio.tools import tool as make_tool
+
+log = logging.getLogger(__name__)
 
 _ID = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
 """What the API accepts too."""
@@ -197,7 +200,8 @@ class Agent:
         Runs are kept in the store that the settings name. For several processes see `workers`.
 
         Args:
-            host: Address to listen on; the default is every interface.
+            host: Address to listen on; the default is every interface. While nothing says who may call
+                (AGIO_API_KEYS, …), only this machine is served, unless AGIO_ALLOW_OPEN is set.
             port: TCP port.
             session_timeout: Seconds after its last use that a session of POST /chat or GET /stream expires.
             enable_cors: Let browsers call from other origins.
@@ -227,6 +231,8 @@ class Agent:
             default_agent=self.id,
         )
         check_port(settings.host, settings.port)
+        if settings.accepts_anyone and not settings.allow_open and not is_local(settings.host):
+            log.warning("nobody is checked, so this machine alone is served; set AGIO_API_KEYS or AGIO_ALLOW_OPEN=true")
         # Scripts that only run an agent do without the web framework.
         from agio.api.app import create_app  # noqa: PLC0415
 

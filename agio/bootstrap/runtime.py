@@ -178,9 +178,4 @@ def make_runtime(
     providers: Iterable[Provider | OpenAIModel] = (),
 ) -> Runtime:
     """Return the runtime of a server process; see `make_engine`."""
-    if settings.access_settings and not settings.accepts_anyone:
-        log.warning(
-            "this version does not check who calls, though settings say how; keep the port to yourself",
-            extra={"settings": settings.access_settings},
-        )
     return Runtime(make_engine(settings, agents=agents, tools=tools, providers=providers))

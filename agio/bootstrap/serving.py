@@ -1,10 +1,11 @@
 """What starting a server takes: uvicorn's options, a free port, the built UI."""
 
 import errno
+import itertools
 import math
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,8 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "host": settings.host,
         "port": settings.port,
         "log_config": log_config(settings.log_level, settings.log_format),
-        "proxy_headers": settings.trust_proxy,
-        "forwarded_allow_ips": "*" if settings.trust_proxy else None,
+        # Agio reads them itself (agio.api.forwarded), and must see who the peer was.
+        "proxy_headers": False,
         # Longer than the drain, which runs while uvicorn waits for the streams.
         "timeout_graceful_shutdown": math.ceil(settings.drain_s) + GRACE_S,
         # Longer than clients and proxies (60 s in nginx) keep idle connections: who re-uses one that the server has
@@ -80,6 +81,39 @@ def is_local(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def check_open(settings: Settings, host: str) -> None:
+    """Refuse to serve whoever can reach a public address, unless that is asked for.
+
+    Raises:
+        Invalid: nobody is checked, and other machines could call.
+    """
+    if settings.accepts_anyone and not settings.allow_open and not is_local(host):
+        raise Invalid(
+            f"nothing says who may call, and every machine that reaches {host} could: set AGIO_API_KEYS or another way "
+            "to check callers, or AGIO_ALLOW_OPEN=true, or listen on 127.0.0.1",
+            field="allow_open",
+        )
+
+
+def uvicorn_host(arguments: Sequence[str], variables: Mapping[str, str]) -> str | None:
+    """Return the address that uvicorn's own command was told to listen on; None: this is not that command.
+
+    uvicorn does not tell its application.
+    """
+    program = Path(arguments[0]) if arguments else Path()
+    if program.stem != "uvicorn" and program.parts[-2:] != ("uvicorn", "__main__.py"):
+        return None
+    host = variables.get("UVICORN_HOST", "127.0.0.1")
+    for argument, following in itertools.zip_longest(arguments, arguments[1:], fillvalue=""):
+        if argument == "--host":
+            host = following
+        elif argument.startswith("--host="):
+            host = argument.partition("=")[2]
+        elif argument in ("--uds", "--fd"):
+            return None  # whoever opened the socket decides who can reach it
+    return host
 
 
 def find_ui() -> Path | None:

@@ -125,4 +125,8 @@ def _check_access(settings: Settings) -> Check:
         return Check("access", "ok", "callers are checked")
     if is_local(settings.host):
         return Check("access", "ok", "anyone on this machine may call; no other machine can")
+    if not settings.allow_open:
+        return Check(
+            "access", "fail", f"the server does not start on {settings.host} without AGIO_API_KEYS or the like"
+        )
     return Check("access", "warn", f"anyone who can reach {settings.host} may call")

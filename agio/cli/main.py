@@ -8,7 +8,7 @@ import typer
 from uvicorn.importer import import_from_string
 
 from agio import __version__
-from agio.cli import config, db
+from agio.cli import access, config, db
 from agio.cli.doctor import doctor
 from agio.cli.output import fail, out
 from agio.cli.serve import dev, serve
@@ -25,6 +25,8 @@ app.command()(dev)
 app.command()(doctor)
 app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")
+app.add_typer(access.users, name="user")
+app.add_typer(access.keys, name="key")
 
 
 def _print_version(wanted: bool) -> None:

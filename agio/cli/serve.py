@@ -14,7 +14,7 @@ import typer
 import uvicorn
 
 from agio.bootstrap import find_ui, make_providers, make_store
-from agio.bootstrap.serving import APP, check_port, is_local, server_options, worker_variables
+from agio.bootstrap.serving import APP, check_open, check_port, is_local, server_options, worker_variables
 from agio.cli.output import fail, note, out, settings_or_fail
 from agio.domain.errors import AgioError, StoreUnavailable
 from agio.settings import Settings
@@ -67,8 +67,7 @@ def _start(settings: Settings, arguments: dict[str, Any]) -> None:
     _check_port(settings)
     if settings.reload and settings.workers > 1:
         note("reload works with one process; the number of workers is ignored")
-    if settings.accepts_anyone and not is_local(settings.host):
-        note(f"everyone who can reach {settings.host} port {settings.port} may use this server")
+    _check_open(settings)
     asyncio.run(_probe_store(settings))
     os.environ.update(worker_variables(arguments))
     uvicorn.run(APP, **server_options(settings))
@@ -79,6 +78,15 @@ def _check_port(settings: Settings) -> None:
         check_port(settings.host, settings.port)
     except AgioError as error:
         fail(error)
+
+
+def _check_open(settings: Settings) -> None:
+    try:
+        check_open(settings, settings.host)
+    except AgioError as error:
+        fail(error)
+    if settings.accepts_anyone and not is_local(settings.host):
+        note(f"everyone who can reach {settings.host} port {settings.port} may use this server")
 
 
 async def _probe_store(settings: Settings) -> None:

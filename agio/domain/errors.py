@@ -10,6 +10,8 @@ AgioError
 ├── Invalid             the input breaks a rule
 ├── Denied              the caller lacks the right
 ├── LimitExceeded       a size, rate or budget limit
+│   └── TooMany         of requests, failures or tokens, for now
+│       └── TooManyFailures     wrong passwords or keys
 ├── ProviderError       the model's endpoint failed (retryable or not)
 ├── ToolError           a tool failed in a way the model may see
 ├── Unsupported         this installation cannot do it
@@ -93,6 +95,23 @@ class LimitExceeded(AgioError):
     """A limit was exceeded."""
 
     code = "limit_exceeded"
+
+
+class TooMany(LimitExceeded):
+    """Too many for now; try again later."""
+
+    code = "too_many_requests"
+    retryable = True
+
+    def __init__(self, message: str | None = None, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class TooManyFailures(TooMany):
+    """Too many failed attempts"""
+
+    code = "too_many_failures"
 
 
 class ProviderError(AgioError):

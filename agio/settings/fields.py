@@ -20,12 +20,15 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from agio.settings.layers import LayeredSource
 from agio.settings.texts import (
     check_database_url,
+    check_jwt_secret,
     check_mongo_uri,
+    check_password_hash,
     check_rate_limit,
     fold_level,
     read_duration,
     read_json,
     read_list,
+    read_proxies,
 )
 
 
@@ -38,7 +41,10 @@ Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Duration = Annotated[timedelta, Field(gt=timedelta(), le=timedelta(days=36_500)), BeforeValidator(read_duration)]
 Secret = Annotated[SecretStr, Field(min_length=1)]
-Secrets = Annotated[tuple[Secret, ...], NoDecode, BeforeValidator(read_json)]
+
+
+RoleName = Literal["viewer", "operator", "admin"]
+Group = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@:+-]*$")]
 
 
 class User(BaseModel):
@@ -46,9 +52,26 @@ class User(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    password_hash: SecretStr
-    groups: tuple[str, ...] = ()
-    roles: tuple[str, ...] = ()
+    password_hash: Annotated[SecretStr, AfterValidator(check_password_hash)]
+    groups: tuple[Group, ...] = ()
+    """The first is the user's unless a request names another; none: a group of their own."""
+    roles: tuple[RoleName, ...] = ("operator",)
+
+
+class NamedKey(BaseModel):
+    """A key of a program, with what it may do."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: Secret
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    group: Group = "default"
+    role: RoleName = "admin"
+
+
+Keys = Annotated[
+    tuple[Annotated[Secret | NamedKey, Field(union_mode="left_to_right")], ...], NoDecode, BeforeValidator(read_json)
+]
 
 
 class Settings(BaseSettings):
@@ -83,12 +106,12 @@ class Settings(BaseSettings):
     """Start over when a source file changes; for development, with one process."""
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(read_list)] = ("*",)
     """Origins that browsers may call from; `*` is all, without credentials. Empty: none."""
-    trust_proxy: bool = False
-    """Take the client's address and scheme from X-Forwarded-* headers."""
+    trust_proxy: Annotated[bool | tuple[str, ...], NoDecode, BeforeValidator(read_proxies)] = False
+    """Proxies whose X-Forwarded-* headers are believed: addresses or networks; true: whoever calls."""
     max_body_bytes: Count = 4 * 1024 * 1024
     """Largest request body, in bytes."""
     rate_limit: Annotated[str | None, AfterValidator(check_rate_limit)] = None
-    """Requests of one caller, as `<count>/<seconds>`; None: no limit. Used by the access layer."""
+    """Requests of one caller, as `<count>/<seconds>`, in all processes together; None: no limit."""
     wires: Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(read_list)] = None
     """Neighbours' interfaces to serve besides Agio's own, by name (`kawai`, `firefly`); None: all there are."""
     answer_timeout_s: Seconds | None = None
@@ -135,25 +158,36 @@ class Settings(BaseSettings):
     allow_private_http: bool = False
     """Let `http_get` and HTTP tools reach private addresses."""
 
-    # -- who may call: used by the access layer
+    # -- who may call
 
     auth_enabled: bool | None = None
     """None: callers are checked as soon as one of the settings below says how."""
-    api_keys: Annotated[Secrets, _read_from("AGIO_API_KEYS", "FIREFLY_GENAI_AUTH_API_KEYS")] = ()
-    """Accepted API keys."""
+    allow_open: bool = False
+    """Serve everyone on every address where nobody is checked; else only this machine is served."""
+    api_keys: Annotated[Keys, _read_from("AGIO_API_KEYS", "FIREFLY_GENAI_AUTH_API_KEYS")] = ()
+    """Accepted API keys: texts, or objects of key, name, group and role."""
     api_key: Annotated[SecretStr | None, _read_from("AGIO_API_KEY", "API_KEY")] = None
     """One more accepted API key."""
-    bearer_tokens: Annotated[Secrets, _read_from("AGIO_BEARER_TOKENS", "FIREFLY_GENAI_AUTH_BEARER_TOKENS")] = ()
-    """Accepted bearer tokens."""
+    bearer_tokens: Annotated[Keys, _read_from("AGIO_BEARER_TOKENS", "FIREFLY_GENAI_AUTH_BEARER_TOKENS")] = ()
+    """Accepted bearer tokens, in the same form."""
     jwt_secret: Annotated[
         SecretStr | None,
+        AfterValidator(check_jwt_secret),
         _read_from("AGIO_JWT_SECRET", "AIPARTNERUPFLOW_JWT_SECRET", "AIPARTNERUPFLOW_JWT_SECRET_KEY"),
     ] = None
     """Signs and checks JSON web tokens; at least 32 bytes."""
+    login_s: Seconds = 3600.0
+    """Seconds that a token of POST /auth/login is valid."""
     users: Annotated[dict[str, User], NoDecode, BeforeValidator(read_json), Field(repr=False)] = Field(
         default_factory=dict
     )
     """People who may log in, by name."""
+    proxy_auth: bool = False
+    """Believe the user that a trusted proxy names in X-Forwarded-Email, -User and -Groups."""
+    open_paths: Annotated[tuple[str, ...], NoDecode, BeforeValidator(read_list)] = ()
+    """Paths that are open to everyone, beside health, documentation, login and the UI's files."""
+    auth_failures: Annotated[str, AfterValidator(check_rate_limit)] = "20/300"
+    """Failed attempts of one address or on one name, as `<count>/<seconds>`, before more are refused."""
     secret_key: SecretStr | None = None
     """Encrypts stored provider keys; None: such keys stay in memory."""
 
@@ -189,6 +223,12 @@ class Settings(BaseSettings):
             raise ValueError("AGIO_DATABASE_URL and AGIO_MONGO_URI name two different stores; unset one of them")
         if self.auth_enabled and not self.access_settings:
             raise ValueError("auth is enabled, but nothing says how callers are checked: set AGIO_JWT_SECRET or keys")
+        if self.users and self.jwt_secret is None:
+            raise ValueError(
+                "AGIO_USERS names people who may log in; set AGIO_JWT_SECRET too, which signs their tokens"
+            )
+        if self.proxy_auth and not self.trust_proxy:
+            raise ValueError("AGIO_PROXY_AUTH believes a proxy: name its address in AGIO_TRUST_PROXY")
         return self
 
     @property
@@ -204,7 +244,7 @@ class Settings(BaseSettings):
     @property
     def access_settings(self) -> tuple[str, ...]:
         """Names of the fields that say how callers are checked, as far as they are set."""
-        names = ("api_keys", "api_key", "bearer_tokens", "jwt_secret", "users")
+        names = ("api_keys", "api_key", "bearer_tokens", "jwt_secret", "users", "proxy_auth")
         return tuple(name for name in names if getattr(self, name))
 
     @classmethod

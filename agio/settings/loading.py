@@ -61,7 +61,8 @@ class Variables(Mapping[str, str]):
 def _describe(error: ValidationError, origins: Mapping[str, Given]) -> Iterator[str]:
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
         text = problem["msg"].removeprefix("Value error, ")
-        field, *inside = (str(part) for part in problem["loc"] or [""])
+        # Of alternatives pydantic names the kinds too, at length; people know the field.
+        field, *inside = (part for one in problem["loc"] or [""] if len(part := str(one)) <= 40 or "[" not in part)
         name = origins[field].name if field in origins else field
         place = ".".join([name, *inside])
         yield f"{place}: {text[:1].lower()}{text[1:]}" if place else text

@@ -3,8 +3,12 @@
 import json
 import re
 from datetime import timedelta
+from ipaddress import ip_network
 from typing import Any
 
+from pydantic import SecretStr
+
+MIN_JWT_BYTES = 32
 SUPPORTED = "sqlite:///relative.db, sqlite:////absolute.db, mongodb://… and mongodb+srv://…"
 
 SECONDS_OF = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
@@ -72,3 +76,31 @@ def check_rate_limit(text: str | None) -> str | None:
     if text is not None and not re.fullmatch(r"[1-9]\d*/(?!0+(?:\.0*)?$)\d+(?:\.\d+)?", text):
         raise ValueError("must be <count>/<seconds>, such as 100/60")
     return text
+
+
+def read_proxies(value: Any) -> Any:
+    """Decode addresses and networks of proxies; true or false stand for all and none."""
+    if isinstance(value, str) and value.strip().lower() in ("1", "0", "true", "false", "yes", "no", "on", "off"):
+        return value.strip().lower() in ("1", "true", "yes", "on")
+    found = read_list(value)
+    if isinstance(found, list | tuple):
+        for one in found:
+            try:
+                ip_network(one, strict=False)
+            except (ValueError, TypeError) as error:
+                raise ValueError("must be true, false, or addresses and networks such as 10.0.0.0/8") from error
+    return found
+
+
+def check_jwt_secret(secret: SecretStr | None) -> SecretStr | None:
+    """Refuse a secret that could be found by trying: RFC 7518, 3.2 demands as many bits as the hash has."""
+    if secret is not None and len(secret.get_secret_value().encode()) < MIN_JWT_BYTES:
+        raise ValueError(f"must have at least {MIN_JWT_BYTES} bytes; make one with: openssl rand -hex 32")
+    return secret
+
+
+def check_password_hash(value: SecretStr) -> SecretStr:
+    """Refuse what is no hash of argon2, a password above all."""
+    if not value.get_secret_value().startswith("$argon2"):
+        raise ValueError("must be an argon2 hash; make one with: agio user hash")
+    return value

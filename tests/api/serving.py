@@ -88,10 +88,14 @@ async def serving(
     *,
     tools: Iterable[Tool | Callable[..., Any]] = (),
     agents: Sequence[Agent] = (),
+    **given: Any,
 ) -> AsyncIterator[Api]:
-    """Serve a fresh database for as long as the context is open, called without a network."""
+    """Serve a fresh database for as long as the context is open, called without a network.
+
+    `given` are further settings.
+    """
     provider = provider or ScriptedProvider(default="fine")
-    settings = Settings(database_url=f"sqlite:///{folder}/agio.db", drain_s=0.1)
+    settings = Settings(database_url=f"sqlite:///{folder}/agio.db", **{"drain_s": 0.1} | given)
     runtime = make_runtime(settings, agents=[writer(), *agents], tools=tools, providers=[provider])
     app = create_app(settings, runtime=runtime)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

@@ -19,7 +19,12 @@ from agio.bootstrap import make_runtime
 from agio.providers.demo import DemoProvider
 from agio.settings import Settings
 
-settings = Settings(database_url="sqlite:///agio.db")
+settings = Settings(
+    database_url="sqlite:///agio.db",
+    api_keys=["a-key-with-more-than-20-characters"],
+    jwt_secret="0123456789abcdef0123456789abcdef",
+    auth_failures="1000000/1",
+)
 runtime = make_runtime(settings, providers=[DemoProvider(delay_s=0)])
 uvicorn.run(create_app(settings, runtime=runtime), port=int(os.environ["AGIO_PORT"]), log_level="error")
 """
@@ -58,6 +63,8 @@ def test_schemathesis_finds_nothing(tmp_path: Path):
     - `GET /api/runs/{run_id}/events` with `follow=true`: that of a paused run does not either;
     - the check `positive_data_acceptance`, for one that knows our rules: see `schemathesis_hooks`.
 
+    Callers are checked: schemathesis also sees that every operation refuses those without a key.
+
     413 counts as a refusal of invalid data: what is longer than its bound may be longer than a body may be.
     """
     (tmp_path / "serve.py").write_text(SERVER)
@@ -67,6 +74,7 @@ def test_schemathesis_finds_nothing(tmp_path: Path):
         command = [
             *(sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"),
             *("run", f"{server.url}/openapi.json", "--no-color", "--continue-on-failure"),
+            *("--header", "X-API-Key: a-key-with-more-than-20-characters"),
             *("--checks", "all", "--exclude-checks", "positive_data_acceptance"),
             *("--phases", "examples,coverage,fuzzing,stateful", "--workers", "1", "--request-timeout", "20"),
         ]

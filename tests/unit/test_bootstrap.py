@@ -14,11 +14,18 @@ from typing import Any
 import pytest
 import uvicorn
 
-from agio.bootstrap import Runtime, make_engine, make_runtime, make_store, running
+from agio.bootstrap import Runtime, make_engine, make_store, running
 from agio.bootstrap.agent import Agent
 from agio.bootstrap.agents import resolve_model
 from agio.bootstrap.assembly import make_providers, make_tools
-from agio.bootstrap.serving import check_port, is_local, server_options, worker_variables
+from agio.bootstrap.serving import (
+    check_open,
+    check_port,
+    is_local,
+    server_options,
+    uvicorn_host,
+    worker_variables,
+)
 from agio.bootstrap.signals import install_drain_signal, watch_parent
 from agio.domain.agents import Agent as AgentRecord
 from agio.domain.errors import AlreadyExists, Conflict, Invalid, NotFound, ToolError, Unsupported
@@ -247,14 +254,6 @@ async def test_runtime_told_to_stop_opens_its_database_no_more(settings: Setting
     assert not (tmp_path / "folder").exists()
 
 
-def test_settings_that_nothing_enforces_yet_are_said_to_be_so(settings: Settings, caplog: pytest.LogCaptureFixture):
-    make_runtime(settings)
-    assert not caplog.records
-    make_runtime(with_(settings, api_key="secret1"))
-    assert "does not check who calls" in caplog.text
-    assert "secret1" not in caplog.text
-
-
 async def test_runtime_does_not_start_on_a_database_that_it_must_not_touch(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ):
@@ -333,10 +332,34 @@ def test_reload_wins_over_workers(settings: Settings):
     assert (options["reload"], "workers" in options) == (True, False)
 
 
-def test_proxy_headers_count_only_where_the_proxy_is_trusted(settings: Settings):
-    assert server_options(settings)["proxy_headers"] is False
-    trusting = server_options(with_(settings, trust_proxy=True))
-    assert (trusting["proxy_headers"], trusting["forwarded_allow_ips"]) == (True, "*")
+def test_proxy_headers_are_read_by_agio_itself(settings: Settings):
+    assert server_options(with_(settings, trust_proxy=True))["proxy_headers"] is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "host"),
+    [
+        (["/usr/bin/uvicorn", "agio.api.app:app"], {}, "127.0.0.1"),
+        (["/usr/bin/uvicorn", "agio.api.app:app"], {"UVICORN_HOST": "::"}, "::"),
+        (["uvicorn", "agio.api.app:app", "--host", "0.0.0.0"], {"UVICORN_HOST": "::1"}, "0.0.0.0"),
+        (["/lib/uvicorn/__main__.py", "--host=0.0.0.0", "agio.api.app:app"], {}, "0.0.0.0"),
+        (["uvicorn", "--uds", "/run/agio.sock", "agio.api.app:app"], {}, None),
+        (["agio", "serve", "--host", "0.0.0.0"], {}, None),
+        ([], {}, None),
+    ],
+)
+def test_address_is_read_from_uvicorns_command(arguments: list[str], variables: dict[str, str], host: str | None):
+    assert uvicorn_host(arguments, variables) == host
+
+
+def test_no_start_on_a_public_address_where_nobody_is_checked(settings: Settings):
+    check_open(settings, "127.0.0.1")
+    with pytest.raises(Invalid, match="AGIO_ALLOW_OPEN=true"):
+        check_open(settings, "0.0.0.0")
+    check_open(with_(settings, allow_open=True), "0.0.0.0")
+    check_open(with_(settings, api_keys=["k"]), "0.0.0.0")
+    with pytest.raises(Invalid):
+        check_open(with_(settings, api_keys=["k"], auth_enabled=False), "0.0.0.0")
 
 
 def test_arguments_reach_other_processes_as_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

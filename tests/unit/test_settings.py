@@ -9,9 +9,11 @@ from pydantic import SecretStr, ValidationError
 
 from agio.domain.errors import Invalid
 from agio.providers.presets import PRESETS
-from agio.settings import Variables, find_origins, load_settings
+from agio.settings import NamedKey, Variables, find_origins, load_settings
 from agio.settings.layers import PROVIDERS
 
+LONG = "0123456789abcdef0123456789abcdef"
+NAMED = NamedKey(key=SecretStr("k"), name="n", group="g")
 SECRET = "s3cret-value-that-nobody-may-see"
 
 
@@ -48,8 +50,8 @@ def test_without_anything_a_local_server_on_a_file_in_the_users_data_folder(
         ("AIPARTNERUPFLOW_PORT", "81", "port", 81),
         ("AIPARTNERUPFLOW_API_PORT", "81", "port", 81),
         ("AIPARTNERUPFLOW_DATABASE_URL", "sqlite:///x.db", "store_url", "sqlite:///x.db"),
-        ("AIPARTNERUPFLOW_JWT_SECRET", "abc", "jwt_secret", SecretStr("abc")),
-        ("AIPARTNERUPFLOW_JWT_SECRET_KEY", "abc", "jwt_secret", SecretStr("abc")),
+        ("AIPARTNERUPFLOW_JWT_SECRET", LONG, "jwt_secret", SecretStr(LONG)),
+        ("AIPARTNERUPFLOW_JWT_SECRET_KEY", LONG, "jwt_secret", SecretStr(LONG)),
         ("FIREFLY_GENAI_AUTH_API_KEYS", '["a", "b"]', "api_keys", (SecretStr("a"), SecretStr("b"))),
         ("FIREFLY_GENAI_AUTH_BEARER_TOKENS", '["a"]', "bearer_tokens", (SecretStr("a"),)),
         ("API_KEY", "one", "api_key", SecretStr("one")),
@@ -60,6 +62,9 @@ def test_without_anything_a_local_server_on_a_file_in_the_users_data_folder(
         ("AGIO_CORS_ORIGINS", '["https://a.example"]', "cors_origins", ("https://a.example",)),
         ("AGIO_CORS_ORIGINS", "https://a.example, https://b.example", "cors_origins", ("https://a.example", "https://b.example")),
         ("AGIO_EXAMPLES", "off", "examples", False),
+        ("AGIO_TRUST_PROXY", "true", "trust_proxy", True),
+        ("AGIO_TRUST_PROXY", "10.0.0.0/8, ::1", "trust_proxy", ("10.0.0.0/8", "::1")),
+        ("AGIO_API_KEYS", '[{"key": "k", "name": "n", "group": "g"}]', "api_keys", (NAMED,)),
         ("AGIO_LOG_LEVEL", "debug", "log_level", "DEBUG"),
         ("AGIO_MAX_RUNS_PER_GROUP", "1", "max_runs_per_group", 1),
         ("AGIO_COMPACT_AFTER", "1.5h", "compact_after", timedelta(minutes=90)),
@@ -136,6 +141,12 @@ def test_names_that_others_read_are_no_mistake(monkeypatch: pytest.MonkeyPatch):
         ("AGIO_API_KEYS", '[""]', "AGIO_API_KEYS.0: .*at least 1"),
         ("FIREFLY_GENAI_AUTH_API_KEYS", "[not json", "FIREFLY_GENAI_AUTH_API_KEYS: must be JSON"),
         ("AGIO_USERS", '{"ann": {"password": "x"}}', "AGIO_USERS.ann.password_hash: field required"),
+        ("AGIO_USERS", '{"ann": {"password_hash": "x"}}', "AGIO_USERS.ann.password_hash: must be an argon2 hash"),
+        ("AGIO_USERS", '{"ann": {"password_hash": "$argon2id$x"}}', "set AGIO_JWT_SECRET too"),
+        ("AGIO_JWT_SECRET", "your-secret-key", "AGIO_JWT_SECRET: must have at least 32 bytes"),
+        ("AGIO_PROXY_AUTH", "true", "name its address in AGIO_TRUST_PROXY"),
+        ("AGIO_TRUST_PROXY", "nginx", "AGIO_TRUST_PROXY: must be true, false, or addresses"),
+        ("AGIO_API_KEYS", '[{"key": "k", "name": "n", "role": "king"}]', "AGIO_API_KEYS.0.NamedKey.role"),
         ("AGIO_ON_RESTART", "restart", "AGIO_ON_RESTART: .*resume"),
         ("AGIO_RATE_LIMIT", "100 per minute", "AGIO_RATE_LIMIT: must be <count>/<seconds>"),
         ("AGIO_LEASE_S", "0", "AGIO_LEASE_S: .*greater than 0"),
@@ -187,7 +198,7 @@ def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch):
     for name in ("AGIO_OPENAI_API_KEY", "AGIO_JWT_SECRET", "AGIO_SECRET_KEY", "AGIO_SERPER_API_KEY", "API_KEY"):
         monkeypatch.setenv(name, SECRET)
     monkeypatch.setenv("AGIO_API_KEYS", f'["{SECRET}"]')
-    monkeypatch.setenv("AGIO_USERS", f'{{"ann": {{"password_hash": "{SECRET}"}}}}')
+    monkeypatch.setenv("AGIO_USERS", f'{{"ann": {{"password_hash": "$argon2id${SECRET}"}}}}')
     monkeypatch.setenv("AGIO_MONGO_URI", f"mongodb://ann:{SECRET}@host/agio")
     settings = load_settings()
     assert SECRET not in f"{settings!r} {settings} {settings.users!r} {Variables()!r}"
@@ -206,13 +217,13 @@ def test_config_file_by_sections_and_at_the_top(empty_folder: Path):
         empty_folder / "config.yaml",
         "server:\n  host: 0.0.0.0\n  port: 8080\n  workers: 4\n"
         "database:\n  url: sqlite:///x.db\n"
-        "auth:\n  enabled: true\n  jwt_secret: abc\n"
+        f"auth:\n  enabled: true\n  jwt_secret: {LONG}\n"
         "runs:\nlog_format: json\nmodels: {default_model: }\n",
     )
     settings = load_settings(config_file=config)
     assert (settings.host, settings.port, settings.workers) == ("0.0.0.0", 8080, 4)
     assert settings.store_url == "sqlite:///x.db"
-    assert (settings.auth_enabled, settings.jwt_secret) == (True, SecretStr("abc"))
+    assert (settings.auth_enabled, settings.jwt_secret) == (True, SecretStr(LONG))
     assert (settings.log_format, settings.default_model) == ("json", None)
 
 

@@ -6,12 +6,14 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from agio.api.access import needs
 from agio.api.context import CallerDep, EngineDep
 from agio.api.native.meta import get_default_agent, is_demo
 from agio.api.native.schemas.agents import AgentBody, AgentChanges, AgentVersionView, AgentView
 from agio.api.native.schemas.common import Limit, ListOf, Offset, listed
 from agio.api.once import KEYED, once, reserve
 from agio.api.problems import documented
+from agio.domain.access import Permission
 from agio.domain.agents import Agent
 from agio.domain.errors import AlreadyExists, Invalid
 from agio.domain.ids import new_id
@@ -50,6 +52,7 @@ async def list_agents(
     responses=documented(409),
     dependencies=[KEYED],
 )
+@needs(Permission.BUILD)
 async def create_agent(body: AgentBody, request: Request, engine: EngineDep, caller: CallerDep) -> Response:
     """Without an id, one is made from the name; without provider or model, the default agent's are taken."""
     wanted_id = body.id or slug_of(body.name) or new_id()
@@ -111,6 +114,7 @@ async def get_agent(agent_id: AgentPath, engine: EngineDep, caller: CallerDep) -
     summary="Change an agent",
     responses=documented(404, 409),
 )
+@needs(Permission.BUILD)
 async def update_agent(agent_id: AgentPath, body: AgentChanges, engine: EngineDep, caller: CallerDep) -> AgentView:
     """What the body leaves out stays as it is; every change is a new version. Runs keep theirs."""
     return AgentView.model_validate(await engine.agents.update(caller, agent_id, body.to_changes()))
@@ -123,6 +127,7 @@ async def update_agent(agent_id: AgentPath, body: AgentChanges, engine: EngineDe
     status_code=204,
     responses=documented(404, 409),
 )
+@needs(Permission.BUILD)
 async def delete_agent(agent_id: AgentPath, engine: EngineDep, caller: CallerDep) -> None:
     """Refused while it has live runs. Ended runs keep the agent as they knew it."""
     await engine.agents.delete(caller, agent_id)

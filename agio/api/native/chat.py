@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from agio.api.access import needs
 from agio.api.context import CallerDep, EngineDep, get_answer_timeout
 from agio.api.native.attach import attach, stream_example
 from agio.api.native.schemas.common import SESSION_ID
@@ -14,6 +15,7 @@ from agio.api.problems import documented, problem
 from agio.api.sse import EVENT_SCHEMA, IdStyle, LastEventIdText, parse_last_event_id
 from agio.api.starting import get_followed, start_once
 from agio.api.waiting import wait_for
+from agio.domain.access import Permission
 from agio.domain.ids import new_id
 from agio.domain.runs import Run
 from agio.domain.status import RunStatus
@@ -68,6 +70,7 @@ async def chat(
     responses=STREAMED | documented(404, 409),
     response_model=None,
 )
+@needs(Permission.RUN)
 async def chat_by_query(
     engine: EngineDep,
     caller: CallerDep,

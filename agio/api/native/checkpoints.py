@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import Response
 
+from agio.api.access import needs
 from agio.api.context import CallerDep, EngineDep
 from agio.api.native.attach import stream_example
 from agio.api.native.onward import Call, answer_with, branch_off, fan_out, find_checkpoint, rewind
@@ -31,6 +32,7 @@ from agio.api.native.schemas.common import Limit, ListOf, Offset, listed
 from agio.api.once import KEYED, once
 from agio.api.problems import documented
 from agio.api.sse import EVENT_SCHEMA, LastEventIdText, parse_last_event_id
+from agio.domain.access import Permission
 from agio.domain.errors import Invalid
 
 router = APIRouter(tags=["checkpoints"])
@@ -162,6 +164,7 @@ async def diff_checkpoints(
     summary="See what a fork would do",
     responses=documented(404),
 )
+@needs(Permission.READ)
 async def plan_fork(
     checkpoint_id: CheckpointPath, engine: EngineDep, caller: CallerDep, body: PlanBody | None = None
 ) -> PlanView:

@@ -44,7 +44,7 @@ def facts_of(request: Request) -> Mapping[str, Any]:
     settings: Settings | None = getattr(request.app.state, "settings", None)
     facts: dict[str, Any] = {"default_agent": FALLBACK_AGENT, "features": {}, "docs": True}
     if settings is not None:
-        features = {"access_control": False}
+        features = {"access_control": request.app.state.access.checks}
         facts |= {"default_agent": settings.default_agent, "features": features, "docs": settings.docs_enabled}
     return facts | dict(getattr(request.app.state, "info", None) or {})
 

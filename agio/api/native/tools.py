@@ -5,11 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from agio.api.access import needs
 from agio.api.context import CallerDep, EngineDep
 from agio.api.native.schemas.common import Limit, ListOf, Offset, listed
 from agio.api.native.schemas.tools import ToolBody, ToolChanges, ToolView, TrialBody, TrialView
 from agio.api.once import KEYED, once
 from agio.api.problems import documented
+from agio.domain.access import Permission
 from agio.domain.errors import AlreadyExists
 from agio.domain.tools import StoredTool
 from agio.engine.caller import Caller
@@ -50,6 +52,7 @@ def _mentions(entry: ToolEntry, text: str | None) -> bool:
     responses=documented(409),
     dependencies=[KEYED],
 )
+@needs(Permission.BUILD)
 async def create_tool(body: ToolBody, request: Request, engine: EngineDep, caller: CallerDep) -> Response:
     """Works at once, for every agent that names it."""
 
@@ -81,6 +84,7 @@ async def get_tool(tool_id: ToolPath, engine: EngineDep, caller: CallerDep) -> T
 
 
 @router.patch("/{tool_id}", operation_id="updateTool", summary="Change a tool", responses=documented(404, 409))
+@needs(Permission.BUILD)
 async def update_tool(tool_id: ToolPath, body: ToolChanges, engine: EngineDep, caller: CallerDep) -> ToolView:
     """What the body leaves out stays as it is. A tool made in Python can be switched off for this group."""
     return ToolView.model_validate(await engine.tools.update(caller, tool_id, body.to_changes()))
@@ -92,6 +96,7 @@ async def update_tool(tool_id: ToolPath, body: ToolChanges, engine: EngineDep, c
     summary="Switch a tool on or off",
     responses=documented(404),
 )
+@needs(Permission.BUILD)
 async def toggle_tool(tool_id: ToolPath, engine: EngineDep, caller: CallerDep) -> ToolView:
     """A run that calls a tool that is off is told so."""
     entry = await engine.tools.get(caller, tool_id)
@@ -105,12 +110,14 @@ async def toggle_tool(tool_id: ToolPath, engine: EngineDep, caller: CallerDep) -
     status_code=204,
     responses=documented(404, 409),
 )
+@needs(Permission.BUILD)
 async def delete_tool(tool_id: ToolPath, engine: EngineDep, caller: CallerDep) -> None:
     """Only those made over the API; the others can be switched off."""
     await engine.tools.delete(caller, tool_id)
 
 
 @router.post("/{tool_id}/test", operation_id="testTool", summary="Try a tool", responses=documented(404))
+@needs(Permission.BUILD)
 async def try_tool(tool_id: ToolPath, engine: EngineDep, caller: CallerDep, body: TrialBody | None = None) -> TrialView:
     """Calls it for real. Whoever tries a tool that needs an approval gives it."""
     trial = await engine.tools.try_out(caller, tool_id, body.arguments if body else {})
