@@ -28,15 +28,15 @@ class Access:
         """Args: store: None: there are no users, issued keys and the like, and failures are counted per process."""
         self.settings = settings
         self.windows = Windows(store, clock)
-        store = store or NoStore()
+        catalog: Catalog = store if store is not None else NoStore()
         passwords = Passwords()
-        self.people = People(store, settings.users, passwords=passwords, clock=clock)
-        self.access_keys = AccessKeys(store, clock)
-        self.stream_tokens = StreamTokens(store, valid_s=settings.stream_token_s, clock=clock)
+        self.people = People(catalog, settings.users, passwords=passwords, clock=clock)
+        self.access_keys = AccessKeys(catalog, clock)
+        self.stream_tokens = StreamTokens(catalog, valid_s=settings.stream_token_s, clock=clock)
         self.web_tokens: WebTokens | None = None
         if settings.jwt_secret is not None:
             self.web_tokens = WebTokens(
-                store, self.people, secret=settings.jwt_secret, valid_s=settings.login_s, clock=clock
+                catalog, self.people, secret=settings.jwt_secret, valid_s=settings.login_s, clock=clock
             )
         self._by_key = StaticKeys(settings.api_keys)
         self._by_bearer = StaticKeys(settings.bearer_tokens)
