@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
+from starlette.exceptions import WebSocketException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
@@ -17,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agio.api.middleware import RequestId
 from agio.api.problems import RETRY_AFTER_S
-from agio.api.refusals import path_of, refuse
+from agio.api.refusals import POLICY_VIOLATION, path_of, refuse
 from agio.domain.access import Permission
 from agio.domain.errors import Denied, StoreUnavailable
 from agio.security import (
@@ -225,6 +226,7 @@ def authorise(connection: HTTPConnection) -> None:
 
     Raises:
         Denied: it may not.
+        WebSocketException: the same, of a WebSocket.
     """
     principal: Principal | None = getattr(connection.state, "principal", None)
     if principal is None:
@@ -233,7 +235,12 @@ def authorise(connection: HTTPConnection) -> None:
     usual = Permission.READ if connection.scope.get("method") in SAFE else Permission.RUN
     if principal.stream is not None:
         usual = Permission.READ
-    principal.require(getattr(endpoint, "__agio_needs__", usual))
+    try:
+        principal.require(getattr(endpoint, "__agio_needs__", usual))
+    except Denied as error:
+        if connection.scope["type"] == "websocket":
+            raise WebSocketException(POLICY_VIOLATION, str(error)[:120]) from error
+        raise
 
 
 # -- for applications made elsewhere

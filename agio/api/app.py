@@ -106,16 +106,7 @@ def create_app(
     app.state.access = access = make_access(settings, made.engine.store)
     app.state.settings = settings
     problems.install(app)
-    for router in ROUTERS:
-        app.include_router(router, prefix="/api")
-        app.include_router(router, prefix="/api/v1", include_in_schema=False)
-    app.include_router(meta.probes)
-    app.include_router(login.router)
-    describe(app)
-    protocols.install(app, settings.wires)
-    if settings.docs_enabled:
-        docs.install(app)
-    ui.mount(app, ui_dir or find_ui())
+    _add_routes(app, settings, ui_dir)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(AccessControl, access=access)
     if settings.trust_proxy:
@@ -136,6 +127,19 @@ def _make_app(title: str, version: str, lifespan: Callable[[FastAPI], Any]) -> F
         openapi_url=None,
         dependencies=[Depends(authorise)],
     )
+
+
+def _add_routes(app: FastAPI, settings: Settings, ui_dir: Path | None) -> None:
+    for router in ROUTERS:
+        app.include_router(router, prefix="/api")
+        app.include_router(router, prefix="/api/v1", include_in_schema=False)
+    app.include_router(meta.probes)
+    app.include_router(login.router)
+    describe(app)
+    protocols.install(app, settings.wires)
+    if settings.docs_enabled:
+        docs.install(app)
+    ui.mount(app, ui_dir or find_ui())
 
 
 def _allow_origins(app: FastAPI, origins: list[str]) -> None:

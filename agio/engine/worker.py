@@ -9,6 +9,7 @@ import os
 import socket
 from collections.abc import Coroutine
 from contextlib import aclosing
+from datetime import timedelta
 from typing import Any
 
 from agio import crashes
@@ -27,7 +28,7 @@ from agio.engine.settings import EngineSettings
 from agio.engine.tasks import end
 from agio.engine.token import ControlToken
 from agio.providers.base import Providers
-from agio.storage.port import Interest, Store, WorkerLimits
+from agio.storage.port import REVOKED_TOKENS, STREAM_TOKENS, WINDOWS, Interest, Kind, Store, WorkerLimits
 from agio.tools.base import Toolbox
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,12 @@ PRUNE_S = 3600.0
 """How often a worker forgets idempotency keys that are too old."""
 TAKEN_AT_ONCE = 16
 """Abandoned runs that are claimed in one call: they shall not wait for each other, and others want some too."""
+FORGOTTEN: tuple[tuple[Kind[Any], timedelta], ...] = (
+    (STREAM_TOKENS, timedelta(days=1)),
+    (REVOKED_TOKENS, timedelta(0)),  # they are dated to when their token expires
+    (WINDOWS, timedelta(days=2)),  # none is longer than a day
+)
+"""Records that a worker deletes when they are so old."""
 RELOADS = 10
 """How often an owner starts over when a last write of its predecessor came in between."""
 
@@ -195,6 +202,9 @@ class Worker:
         if now >= self._next_prune:
             self._next_prune = now + PRUNE_S
             await KeyedRequests(self._store).prune()
+            now_utc = utc_now()
+            for kind, kept in FORGOTTEN:
+                await self._store.prune(kind, now_utc - kept)
 
     async def _beat(self) -> None:
         await self._send_beat()

@@ -38,5 +38,8 @@ class NoStore:
     async def delete(self, kind: Kind[T], group_id: str, record_id: str) -> None:
         raise NotFound(f"there is no {record_id!r} among the {kind.name}")
 
+    async def count_since(self, kind: Kind[T], field: str, since: datetime) -> int:
+        return 0
+
     async def prune(self, kind: Kind[T], before: datetime) -> int:
         return 0

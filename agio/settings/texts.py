@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import SecretStr
 
 MIN_JWT_BYTES = 32
+DAY_S = 86_400
 SUPPORTED = "sqlite:///relative.db, sqlite:////absolute.db, mongodb://… and mongodb+srv://…"
 
 SECONDS_OF = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
@@ -75,6 +76,8 @@ def check_rate_limit(text: str | None) -> str | None:
     """Refuse anything but `<count>/<seconds>`."""
     if text is not None and not re.fullmatch(r"[1-9]\d*/(?!0+(?:\.0*)?$)\d+(?:\.\d+)?", text):
         raise ValueError("must be <count>/<seconds>, such as 100/60")
+    if text is not None and float(text.partition("/")[2]) > DAY_S:
+        raise ValueError("must be of a day (86400 seconds) at most")
     return text
 
 

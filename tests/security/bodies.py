@@ -16,6 +16,8 @@ def minimal(schema: Mapping[str, Any], document: Mapping[str, Any], ids: Ids, na
     for key in ("anyOf", "oneOf", "allOf"):
         if key in schema:
             return minimal(schema[key][0], document, ids, name)
+    if schema.get("properties"):  # an example of the whole would hold none of the ids
+        return _of_type(schema, document, ids, name)
     if "const" in schema:
         return schema["const"]
     for key in ("enum", "examples"):

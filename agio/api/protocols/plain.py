@@ -66,10 +66,12 @@ def plain(detail: Any, status: int, *, headers: dict[str, str] | None = None, **
 def plainly(*statuses: int) -> Answers:
     """Return the `responses=` of a route that may answer with these statuses.
 
-    400, 413, 422 and 503 are always among them; 413 comes from outside of the route and has the body of a problem.
+    400, 413, 422, 503 and those of the access layer are always among them; 413 comes from outside of the
+    route and has the body of a problem.
     """
     found: Answers = {
-        status: {"description": TITLES[status], "model": PlainDetail} for status in sorted({400, 503, *statuses})
+        status: {"description": TITLES[status], "model": PlainDetail}
+        for status in sorted({400, 401, 403, 429, 503, *statuses})
     }
     found[422] = {"description": TITLES[422], "model": PlainFindings}
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 from sse_starlette import ServerSentEvent
 
+from agio.api.access import needs
 from agio.api.context import CallerDep, EngineDep, get_answer_timeout, get_session_timeout
 from agio.api.native.attach import is_at_end
 from agio.api.once import KEYED
@@ -25,6 +26,7 @@ from agio.api.protocols.plain import Answers, PlainRoute, plain, plainly
 from agio.api.sse import EVENT_SCHEMA, RETRY, EventStream, LastEventIdText, parse_last_event_id
 from agio.api.starting import get_followed, start_once
 from agio.api.waiting import Seen, wait_for
+from agio.domain.access import Permission
 from agio.domain.events import RunCompleted, RunFailed
 from agio.domain.messages import text_of
 from agio.domain.runs import Run
@@ -100,6 +102,7 @@ def _answer(run: Run, seen: Seen) -> Response:
     response_model=None,
     responses=STREAMED | plainly(404, 409),
 )
+@needs(Permission.RUN)
 async def stream(
     request: Request,
     engine: EngineDep,
