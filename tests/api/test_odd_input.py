@@ -161,7 +161,7 @@ async def test_every_creating_call_names_its_headers(tmp_path: Path):
     assert keyed == {
         *("chat", "startRun", "createAgent", "createSession", "createTool", "retryRun"),
         *("restoreCheckpoint", "forkCheckpoint", "markCheckpoint", "markRunCheckpoint"),
-        *("kawaiChat", "fireflyRun", "fireflyStream"),
+        *("kawaiChat", "fireflyRun", "fireflyStream", "createAccessKey"),
     }
 
 

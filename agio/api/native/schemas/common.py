@@ -3,7 +3,8 @@
 import math
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, TypeVar
+from types import UnionType
+from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin
 
 from fastapi import Query
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
@@ -84,7 +85,14 @@ class Body(BaseModel):
         if not isinstance(value, float) or not value.is_integer():
             return False
         field = cls.model_fields.get(name)
-        return field is not None and field.annotation in (int, int | None)
+        return field is not None and _takes_int(field.annotation)
+
+
+def _takes_int(annotation: Any) -> bool:
+    """Say whether whole numbers are among what a field takes, whatever their bounds."""
+    if get_origin(annotation) is Annotated or isinstance(annotation, UnionType) or get_origin(annotation) is Union:
+        return any(_takes_int(inner) for inner in get_args(annotation))
+    return annotation is int
 
 
 class View(BaseModel):
