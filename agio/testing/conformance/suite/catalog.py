@@ -10,6 +10,7 @@ import pytest
 from agio.domain.access import AccessKey, Permission, RevokedToken, Role, StreamToken, User
 from agio.domain.agents import Agent
 from agio.domain.branches import MessageEdit
+from agio.domain.duties import Duty
 from agio.domain.errors import AlreadyExists, Conflict, Invalid, NotFound
 from agio.domain.ids import new_id
 from agio.domain.llm_keys import LlmKey
@@ -21,6 +22,7 @@ from agio.storage.port import (
     AGENT_VERSIONS,
     AGENTS,
     BRANCHES,
+    DUTIES,
     KINDS,
     LLM_KEYS,
     REQUESTS,
@@ -72,6 +74,10 @@ def _make_branch(group_id: str, *, at_s: float = 0, **fields: Any) -> Any:
     return make_branch(group_id, "s", at_s=at_s, **{"edits": (edit,), "fork_position": 2, "kind": "fork"} | fields)
 
 
+def _make_duty(group_id: str, *, at_s: float = 0, **fields: Any) -> Duty:
+    return Duty(group_id=group_id, created_at=instant(at_s), **{"id": new_id(), "holder": "w"} | fields)
+
+
 def make_user(group_id: str, *, at_s: float = 0, **fields: Any) -> User:
     """Return a user."""
     usual = {"id": new_id(), "password_hash": "$argon2id$x", "groups": ("a", "b"), "roles": (Role.VIEWER,)}
@@ -118,6 +124,7 @@ MAKE: dict[str, Callable[..., Any]] = {
     BRANCHES.name: _make_branch,
     TOOLS.name: make_tool,
     REQUESTS.name: _make_request,
+    DUTIES.name: _make_duty,
     USERS.name: make_user,
     ACCESS_KEYS.name: _make_access_key,
     STREAM_TOKENS.name: _make_stream_token,
