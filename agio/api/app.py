@@ -17,7 +17,7 @@ from agio.api import docs, problems, protocols, ui
 from agio.api.access import AccessControl, authorise
 from agio.api.context import Runtime
 from agio.api.forwarded import Forwarded
-from agio.api.middleware import BodyLimit, RequestId
+from agio.api.middleware import BodyLimit, HeadLimit, RequestId
 from agio.api.native import (
     access_keys,
     agents,
@@ -109,6 +109,7 @@ def create_app(
     _add_routes(app, settings, ui_dir)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(AccessControl, access=access)
+    app.add_middleware(HeadLimit, max_bytes=settings.max_head_bytes)
     if settings.trust_proxy:
         app.add_middleware(Forwarded, trusted=settings.trust_proxy)
     if enable_cors if cors is None else cors:

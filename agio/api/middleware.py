@@ -1,4 +1,4 @@
-"""Pure ASGI middleware: request ids and body limits, for HTTP and WebSocket alike."""
+"""Pure ASGI middleware: request ids, limits of heads and bodies, for HTTP and WebSocket alike."""
 
 import re
 import uuid
@@ -32,6 +32,28 @@ class RequestId:
             await send(message)
 
         await self._app(scope, receive, send_with_id)
+
+
+class HeadLimit:
+    """Refuses heads above a limit with 431. One without an end never gets here: see `bootstrap.protocol`."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and head_bytes(scope) > self._max_bytes:
+            detail = f"the request line and headers are larger than the limit of {self._max_bytes} bytes"
+            answer = problem(Request(scope), 431, "head_too_large", detail, headers={"Connection": "close"})
+            await answer(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def head_bytes(scope: Scope) -> int:
+    """Return about how many bytes the head of a request had."""
+    line = len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"])
+    return line + sum(len(name) + len(value) + 4 for name, value in scope["headers"])
 
 
 class _TooLarge(Exception):

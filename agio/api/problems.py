@@ -41,6 +41,7 @@ TITLES = {
     413: "Too large",
     422: "Invalid input",
     429: "Too many requests",
+    431: "Head too large",
     500: "Internal error",
     502: "Model provider failed",
     503: "Unavailable",

@@ -4,6 +4,7 @@ A frame is made once per event, whatever the number of readers; frames of one co
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ import anyio
 import msgspec
 from pydantic import WithJsonSchema
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette.sse import SendTimeoutError
+from starlette.types import Receive, Scope, Send
 
 from agio import crashes
 from agio.domain.errors import Invalid, StoreUnavailable
@@ -21,6 +24,8 @@ from agio.domain.events import Deltas, Event, fields_of
 from agio.domain.journal import Entry, unfold
 from agio.engine.hub import Published
 from agio.engine.tail import Draining
+
+log = logging.getLogger(__name__)
 
 IdStyle = Literal["seq", "run/seq"]
 """`seq` where the URL names the run, `run/seq` where it does not."""
@@ -204,7 +209,10 @@ KEEP_ALIVE = ServerSentEvent(comment="keep-alive", sep="\n")
 
 
 class EventStream(EventSourceResponse):
-    """An event stream with Agio's line ends, keep-alives and time limits."""
+    """An event stream with Agio's line ends, keep-alives and time limits.
+
+    A reader that takes nothing for `SEND_TIMEOUT_S` is left; that is its affair and no failure of ours.
+    """
 
     def __init__(
         self,
@@ -222,3 +230,21 @@ class EventStream(EventSourceResponse):
             shutdown_event=anyio.Event(),
             shutdown_grace_period=2,
         )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except* SendTimeoutError:
+            log.info("left a reader that takes nothing", extra={"path": scope["path"]})
+            await _hang_up(scope)
+
+
+async def _hang_up(scope: Scope) -> None:
+    """Drop the connection with what waits in it; closing would wait for the reader to take it.
+
+    Only our own protocol can (`bootstrap.protocol`); elsewhere the server closes it and logs an early end.
+    """
+    hang_up = scope.get("extensions", {}).get("agio.hang_up")
+    if hang_up is not None:
+        hang_up["call"]()
+        await asyncio.sleep(0)  # let the server hear of it before the answer ends

@@ -17,6 +17,9 @@ from agio.settings import Settings
 APP = "agio.api.app:app"
 """Import string of the application: uvicorn takes no object where it starts processes of its own."""
 
+PROTOCOL = "agio.bootstrap.protocol:BoundedHttpProtocol"
+"""Import string of the HTTP protocol."""
+
 GRACE_S = 5
 """What streams get, beyond the drain, to end by themselves."""
 
@@ -26,6 +29,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 def server_options(settings: Settings) -> dict[str, Any]:
     """Return uvicorn's options, for `uvicorn.run` or `uvicorn.Config`."""
     options: dict[str, Any] = {
+        "http": PROTOCOL,
         "host": settings.host,
         "port": settings.port,
         "log_config": log_config(settings.log_level, settings.log_format),

@@ -16,6 +16,8 @@ AgioError
 ├── ToolError           a tool failed in a way the model may see
 ├── Unsupported         this installation cannot do it
 └── StoreUnavailable    the database is away; nothing was decided
+    ├── StoreFull       its disk is full
+    └── StoreReadOnly   it may not be written
 """
 
 from typing import ClassVar
@@ -119,7 +121,7 @@ class ProviderError(AgioError):
 
     `code` of an instance is one of `provider_auth`, `provider_rejected`, `provider_rate_limited`,
     `provider_timeout`, `provider_unavailable`, `provider_stream_broken`, `context_exceeded`,
-    `provider_not_configured`.
+    `provider_not_configured`, `provider_flood`.
     """
 
     def __init__(
@@ -159,3 +161,15 @@ class StoreUnavailable(AgioError):
 
     code = "store_unavailable"
     retryable = True
+
+
+class StoreFull(StoreUnavailable):
+    """The database's disk is full; make room."""
+
+    code = "store_full"
+
+
+class StoreReadOnly(StoreUnavailable):
+    """The database may not be written; give the permission back."""
+
+    code = "store_read_only"

@@ -31,6 +31,10 @@ PLAN_PROMPT = (
     "Before you go on, write a short numbered plan for what is still to be done to answer the user. "
     "Write the plan only."
 )
+MAX_ANSWER_CHARS = 1_000_000
+"""Of one answer: text, reasoning and the arguments of tool calls. No model writes as much on purpose."""
+MAX_CALLS = 128
+"""Tool calls in one answer."""
 FINAL_PROMPT = "The step limit is reached: no more tools. Give the best final answer you can from what is known."
 
 
@@ -44,6 +48,10 @@ class Answer:
     calls: dict[int, ToolCall] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
     finish: str | None = None
+    chars: int = 0
+    """How much it is so far."""
+    is_cut: bool = False
+    """It was more than anybody wants."""
 
     @property
     def text(self) -> str:
@@ -145,6 +153,9 @@ async def _stream(drive: Drive, request: ModelRequest, answer: Answer, *, show: 
     async with provider.stream(request) as batches:
         async for batch in batches:
             _take(drive, batch, answer, show=show)
+            if answer.chars > MAX_ANSWER_CHARS or len(answer.calls) > MAX_CALLS:
+                _cut(answer)
+                return
             if drive.journal.is_full:
                 await drive.journal.flush()
     if answer.finish is None:
@@ -153,18 +164,35 @@ async def _stream(drive: Drive, request: ModelRequest, answer: Answer, *, show: 
         )
 
 
+def _cut(answer: Answer) -> None:
+    """End an answer that does not end by itself. Leaving its stream closes the connection.
+
+    Raises:
+        ProviderError: it holds tool calls, which cannot be cut.
+    """
+    if answer.calls:
+        raise ProviderError(
+            f"the model's tool calls do not end: more than {MAX_ANSWER_CHARS:,} characters or {MAX_CALLS} calls",
+            code="provider_flood",
+        )
+    answer.is_cut, answer.finish = True, "length"
+
+
 def _take(drive: Drive, batch: Sequence[ModelPart], answer: Answer, *, show: bool) -> None:
     texts: list[str] = []
     for part in batch:
         match part:
             case TextPart():
                 texts.append(part.text)
+                answer.chars += len(part.text)
             case ReasoningPart():
                 answer.reasoning.append(part.text)
+                answer.chars += len(part.text)
                 if show:
                     _show(drive, answer, "reasoning", [part.text])
             case ToolCallPart():
                 _take_call(answer, part)
+                answer.chars += len(part.arguments)
             case UsagePart():
                 answer.usage = part.usage
             case FinishPart():
@@ -200,7 +228,10 @@ def record_answer(drive: Drive, answer: Answer, *, keep_calls: bool = True) -> M
         tool_calls=calls,
         reasoning="".join(answer.reasoning) or None,
     )
-    if answer.finish == "length":
+    if answer.is_cut:
+        text = f"the answer was cut at {MAX_ANSWER_CHARS:,} characters: it did not end"
+        drive.journal.emit(ev.Warned(code="answer_truncated", message=text))
+    elif answer.finish == "length":
         drive.journal.emit(ev.Warned(code="answer_truncated", message="the answer was cut at max_tokens"))
     elif answer.finish == "content_filter":
         drive.journal.emit(ev.Warned(code="content_filter", message="the provider filtered the answer"))

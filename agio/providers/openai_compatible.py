@@ -23,6 +23,8 @@ from agio.providers.request_body import encode_request
 from agio.providers.stream_lines import DataLines, LineTooLong
 from agio.providers.transport import AiohttpTransport
 
+MOST_BYTES = 16 * 1024 * 1024
+"""Of an answer that comes in one piece."""
 _DRAIN_S = 0.05
 """How long to wait for the end of a body after `[DONE]`; only then can the connection be kept."""
 
@@ -209,8 +211,14 @@ async def _drain(reads: AsyncIterator[bytes]) -> None:
 
 async def _read_whole(response: httpx2.Response) -> AsyncGenerator[Sequence[ModelPart], None]:
     """Read the answer of an endpoint that does not stream, though asked to."""
+    whole = bytearray()
+    async with aclosing(response.aiter_bytes()) as reads:
+        async for read in reads:
+            whole += read
+            if len(whole) > MOST_BYTES:
+                raise ProviderError(f"the model's answer has more than {MOST_BYTES:,} bytes", code="provider_flood")
     parts: list[ModelPart] = []
-    ChunkReader().read(await response.aread(), parts)
+    ChunkReader().read(bytes(whole), parts)
     if not parts:
         raise MalformedChunk("JSON without choices")
     yield parts

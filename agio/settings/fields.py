@@ -110,6 +110,8 @@ class Settings(BaseSettings):
     """Proxies whose X-Forwarded-* headers are believed: addresses or networks; true: whoever calls."""
     max_body_bytes: Count = 4 * 1024 * 1024
     """Largest request body, in bytes."""
+    max_head_bytes: Annotated[int, Field(ge=4096)] = 32 * 1024
+    """Largest request line with its headers, in bytes."""
     rate_limit: Annotated[str | None, AfterValidator(check_rate_limit)] = None
     """Requests of one caller, as `<count>/<seconds>`, in all processes together; None: no limit."""
     wires: Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(read_list)] = None

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from agio.api.app import create_app
 from agio.bootstrap import make_runtime
+from agio.bootstrap.serving import PROTOCOL
 from agio.domain.agents import Agent
 from agio.engine.caller import Caller
 from agio.engine.engine import Engine
@@ -123,7 +124,7 @@ class _Server(uvicorn.Server):
 @asynccontextmanager
 async def listening(api: Api) -> AsyncIterator[httpx.AsyncClient]:
     """Yield a client that reads answers while they are made, which `Api.client` cannot."""
-    server = _Server(uvicorn.Config(api.app, port=0, log_level="warning", lifespan="off"))
+    server = _Server(uvicorn.Config(api.app, port=0, http=PROTOCOL, log_level="warning", lifespan="off"))
     serving_on = asyncio.create_task(server.serve())
     await server.listens.wait()
     port = server.servers[0].sockets[0].getsockname()[1]

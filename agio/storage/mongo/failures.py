@@ -16,12 +16,13 @@ from pymongo.errors import (
     WriteConcernError,
 )
 
-from agio.domain.errors import AgioError, Invalid, LimitExceeded, StoreUnavailable
+from agio.domain.errors import AgioError, Invalid, LimitExceeded, StoreFull, StoreUnavailable
 
 MONGO_ERRORS = (PyMongoError, BSONError, OverflowError)
 """What PyMongo raises; `OverflowError` for integers of more than 64 bits."""
 
 DUPLICATE_KEY = 11000
+OUT_OF_DISK = 14031
 
 OPEN_OUTCOME = frozenset(
     {6, 7, 50, 64, 89, 91, 100, 112, 134, 189, 234, 262, 317, 358, 384, 9001, 10107, 11600, 11602, 13435, 13436}
@@ -73,6 +74,8 @@ def outside_name(error: Exception, secrets: Iterable[str]) -> AgioError:
         return StoreUnavailable(f"MongoDB cannot be reached: {text}")
     if isinstance(error, ConfigurationError):
         return StoreUnavailable(f"MongoDB cannot be used as configured: {text}")
+    if isinstance(error, OperationFailure) and error.code == OUT_OF_DISK:
+        return StoreFull(f"MongoDB's disk is full: {text}")
     return StoreUnavailable(f"MongoDB refused: {text}")
 
 

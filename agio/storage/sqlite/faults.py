@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from agio.domain.errors import StoreUnavailable
+from agio.domain.errors import StoreFull, StoreReadOnly, StoreUnavailable
 
 _MEANINGS = {
     "SQLITE_BUSY": "other processes kept {file} locked for too long",
@@ -19,12 +19,16 @@ _MEANINGS = {
 }
 
 
+_KINDS: dict[str, type[StoreUnavailable]] = {"SQLITE_FULL": StoreFull, "SQLITE_READONLY": StoreReadOnly}
+
+
 def translate(error: Exception, path: Path) -> Exception:
     """Return `StoreUnavailable` where `error` is the database's state, otherwise `error` itself."""
     if isinstance(error, sqlite3.Error):
         for prefix, meaning in _MEANINGS.items():
             if name_of(error).startswith(prefix):
-                unavailable = StoreUnavailable(f"{meaning.format(file=path.name)} ({error})")
+                kind = _KINDS.get(prefix, StoreUnavailable)
+                unavailable = kind(f"{meaning.format(file=path.name)} ({error})")
                 unavailable.__cause__ = error
                 return unavailable
     return error

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import pytest
 
 from agio.domain.errors import ProviderError
+from agio.providers import openai_compatible
 from agio.providers.base import TextPart
 from agio.providers.openai_compatible import OpenAICompatibleProvider
 from agio.providers.presets import Quirks
@@ -78,6 +79,15 @@ async def test_answer_that_is_not_streamed_is_read_all_the_same(provider: OpenAI
     whole = {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}
     parts = await collect(provider, ask(model=model(raw=json.dumps(whole), content_type="application/json")))
     assert (text_in(parts), finish_of(parts)) == ("Hi", "stop")
+
+
+async def test_answer_that_is_not_streamed_has_a_bound(
+    provider: OpenAICompatibleProvider, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(openai_compatible, "MOST_BYTES", 1_000)
+    flood = {"choices": [{"message": {"content": "Hi" * 2_000}, "finish_reason": "stop"}]}
+    failure = await failure_of(provider, raw=json.dumps(flood), content_type="application/json")
+    assert (failure.code, failure.retryable) == ("provider_flood", False)
 
 
 async def test_stream_that_ends_early_has_no_finish(provider: OpenAICompatibleProvider):
