@@ -208,13 +208,19 @@ class Continuing:
             parent_id=run.branch_id,
             fork_position=position,
             kind="retry",
-            from_checkpoint_id=own.id if own else None,
+            from_checkpoint_id=own.id if own else await self._began_at(caller, run),
             created_by=caller.name,
             created_at=now,
         )
         made = await self._attempt(caller, run, branch, now, plan=None, checkpoint=own, start=True)
         await self._stand_on(caller, run.session_id, branch.id, now, instead_of=run.branch_id)
         return made
+
+    async def _began_at(self, caller: Caller, run: Run) -> str | None:
+        """Return the checkpoint that the present attempt began at; None where it begins with the run's question."""
+        if run.attempt == 1:
+            return None
+        return (await self._store.lineage(caller.group_id, run.branch_id))[0].from_checkpoint_id
 
     async def _stand_on(
         self, caller: Caller, session_id: str, branch_id: str, now: datetime, *, instead_of: str | None = None
@@ -275,9 +281,12 @@ class Continuing:
                 allowed=(*TERMINAL, RunStatus.INTERRUPTED),
                 start=start,
             )
-            order = fresh.order
+            order, unheard = fresh.order, record.order
             if order is not None and plan is not None:
                 order = replace(order, words=words, tool_results=plan.tool_results)
+            elif order is not None and unheard is not None:  # a retry: nothing that was asked for may get lost
+                given = unheard.tool_results if checkpoint is None else {}
+                order = replace(order, words=unheard.words, tool_results=given)
             former = {*fresh.former_digests, fresh.agent_digest} - {digest}
             return replace(
                 fresh,

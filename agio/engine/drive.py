@@ -85,7 +85,7 @@ class Drive:
         return [words for words in order.words if words.id not in said]
 
     @property
-    def _is_owing(self) -> bool:
+    def is_owing(self) -> bool:
         """Something that came with a command is not in the journal yet: a crash must not lose it."""
         order = self.token.run.order
         if order is None:
@@ -147,7 +147,7 @@ class Drive:
             last_checkpoint_id=checkpoint.id if checkpoint else None,
             metrics=self.metrics(),
             control_ack=run.control_seq,
-            keep_order=self._is_owing,
+            keep_order=self.is_owing,
             marks_done=1 if checkpoint and run.marks else 0,
             **{"pending_approvals": pending, **changes},
         )
@@ -247,6 +247,16 @@ class Drive:
 
     def _leave_usable(self, why: str) -> Checkpoint | None:
         state = self.state
+        if state.needs_input:  # nothing on the branch is this run's; what is open there is its holder's
+            return None
+        self.close_calls(why)
+        self.say_words()
+        behind = state.checkpoint is None or state.checkpoint.position != self.journal.position
+        return self.mark_checkpoint("stop") if behind else None
+
+    def close_calls(self, why: str) -> None:
+        """Answer the open tool calls of the branch, so that a model can be asked again."""
+        state = self.state
         for call in state.open_calls:
             if state.calls.get(call.id) == "started":
                 error = {"code": "tool_cancelled", "message": why}
@@ -261,11 +271,6 @@ class Drive:
                     error="tool_cancelled",
                 )
             )
-        if state.needs_input:
-            return None
-        self.say_words()
-        behind = state.checkpoint is None or state.checkpoint.position != self.journal.position
-        return self.mark_checkpoint("stop") if behind else None
 
     async def rest_paused(self) -> None:
         """Paused at the last checkpoint."""

@@ -189,6 +189,7 @@ def _put_input(drive: Drive) -> None:
     """Put the user's message on the branch, with the checkpoint that a fork may start from."""
     state = drive.state
     content = state.spec.input
+    drive.close_calls("the run that made this call went on elsewhere")
     if content is not None and not state.is_restored:
         drive.say(Message(id=new_id(), role="user", content=content))
     drive.say_words()
@@ -324,7 +325,13 @@ async def _give_back(drive: Drive, *, handed_over: bool) -> None:
     drive.journal.seal()
     await drive.journal.flush()
     crashes.at("drain")
-    await _project(drive, RunUpdate(status=RunStatus.QUEUED, last_seq=drive.journal.head, handed_over=handed_over))
+    update = RunUpdate(
+        status=RunStatus.QUEUED,
+        last_seq=drive.journal.head,
+        handed_over=handed_over,
+        keep_order=drive.is_owing,
+    )
+    await _project(drive, update)
 
 
 async def _set_aside(services: Services, writer: JournalWriter, run: Run) -> None:
@@ -337,7 +344,7 @@ async def _set_aside(services: Services, writer: JournalWriter, run: Run) -> Non
     else:
         status = RunStatus.INTERRUPTED
         journal.emit(ev.RunInterrupted(reason=StopReason.POISON, claims=run.claims))
-    journal.attach(RunUpdate(status=status, reason=StopReason.POISON, last_seq=journal.head))
+    journal.attach(RunUpdate(status=status, reason=StopReason.POISON, last_seq=journal.head, keep_order=True))
     journal.seal()
     await journal.flush()
 
