@@ -300,3 +300,30 @@ async def test_a_run_id_is_taken_once(world: World, provider: ScriptedProvider):
     with pytest.raises(AlreadyExists, match="mine"):
         await start(two, "x", run_id="mine", session_id="another")
     assert provider.calls == 1
+
+
+async def test_a_cancelled_run_leaves_the_branch_alone_that_it_waited_for(world: World, provider: ScriptedProvider):
+    gate = Gate()
+
+    @tool
+    async def look() -> str:
+        """Look."""
+        await gate._pass()
+        return "seen"
+
+    provider.add(Answer(calls=[Call("look", {})]), "done")
+    engine = await world.add_process(tools=[look])
+    holder = await start(engine, session_id="s")
+    await gate.reached.wait()
+    waiting = await start(engine, "and then?", session_id="s")
+    await engine.commands.cancel(ANN, waiting.id)
+    await settled(engine, waiting.id, RunStatus.CANCELLED)
+    written = await engine.store.read_entries("default", waiting.id)
+    assert [message for entry in written for message in entry.messages] == []
+    gate.open()
+    assert types(await read(engine, holder.id))[-1] == "run_completed"
+    assert [(m.role, m.content) for m in provider.requests[-1].messages if m.role == "tool"] == [("tool", "seen")]
+    history = await engine.reading.session_messages(ANN, "s")
+    assert [(m.role, m.run_id) for m in history] == [
+        (role, holder.id) for role in ("user", "assistant", "tool", "assistant")
+    ]
