@@ -19,6 +19,9 @@ from agio.tools import Tool
 
 log = logging.getLogger(__name__)
 
+IDLE_SETTINGS = ("rate_limit", "secret_key")
+"""Accepted, and said at start not to do anything: what they promise is still to be built."""
+
 START_S = 2.0
 """How long the start waits for the database; then the server begins to answer, if only with 503."""
 
@@ -178,4 +181,7 @@ def make_runtime(
     providers: Iterable[Provider | OpenAIModel] = (),
 ) -> Runtime:
     """Return the runtime of a server process; see `make_engine`."""
+    for name in IDLE_SETTINGS:
+        if getattr(settings, name) is not None:
+            log.warning("a setting has no effect yet", extra={"setting": f"AGIO_{name.upper()}"})
     return Runtime(make_engine(settings, agents=agents, tools=tools, providers=providers))

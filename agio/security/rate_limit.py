@@ -16,8 +16,8 @@ class RateLimiter:
             raise HTTPException(429, "Rate limit exceeded")
 
     Counts in memory, exactly: each request takes its place until it is `window_seconds` old. Other processes count by
-    themselves; `add_rate_limit_middleware` on an application of `create_app` is shared by all of them. May be used
-    from several threads. Of more than `max_keys` keys the one that asked longest ago is forgotten.
+    themselves. May be used from several threads. Of more than `max_keys` keys the one that asked longest ago is
+    forgotten.
     """
 
     def __init__(

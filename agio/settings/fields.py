@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     max_head_bytes: Annotated[int, Field(ge=4096)] = 32 * 1024
     """Largest request line with its headers, in bytes."""
     rate_limit: Annotated[str | None, AfterValidator(check_rate_limit)] = None
-    """Requests of one caller, as `<count>/<seconds>`, in all processes together; None: no limit."""
+    """Requests of one caller, as `<count>/<seconds>`, in all processes together; None: no limit. No effect yet."""
     wires: Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(read_list)] = None
     """Neighbours' interfaces to serve besides Agio's own, by name (`kawai`, `firefly`); None: all there are."""
     answer_timeout_s: Seconds | None = None
@@ -191,7 +191,7 @@ class Settings(BaseSettings):
     auth_failures: Annotated[str, AfterValidator(check_rate_limit)] = "20/300"
     """Failed attempts of one address or on one name, as `<count>/<seconds>`, before more are refused."""
     secret_key: SecretStr | None = None
-    """Encrypts stored provider keys; None: such keys stay in memory."""
+    """Encrypts stored provider keys; None: such keys stay in memory. No effect yet."""
 
     # -- runs
 
