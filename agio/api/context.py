@@ -1,4 +1,8 @@
-"""What routes, of HTTP and WebSocket alike, are given: the engine and the caller."""
+"""What routes, of HTTP and WebSocket alike, are given: the engine and the caller.
+
+All `async`, though nothing is awaited: FastAPI gives each plain function to a thread, which costs more than the
+function does.
+"""
 
 from typing import Annotated, Protocol
 
@@ -31,25 +35,25 @@ class Runtime(Protocol):
         ...
 
 
-def get_runtime(connection: HTTPConnection) -> Runtime:
+async def get_runtime(connection: HTTPConnection) -> Runtime:
     """Return the application's runtime."""
     runtime: Runtime = connection.app.state.runtime
     return runtime
 
 
-def get_engine(connection: HTTPConnection) -> Engine:
+async def get_engine(connection: HTTPConnection) -> Engine:
     """Return the engine.
 
     Raises:
         StoreUnavailable: the store has not been opened yet.
     """
-    runtime = get_runtime(connection)
+    runtime = await get_runtime(connection)
     if not runtime.ready:
         raise StoreUnavailable("the database cannot be reached yet; the server keeps trying")
     return runtime.engine
 
 
-def get_caller(connection: HTTPConnection) -> Caller:
+async def get_caller(connection: HTTPConnection) -> Caller:
     """Return who calls. Without authentication everyone is `anonymous` of the group `default`."""
     caller: Caller = getattr(connection.state, "caller", None) or Caller()
     return caller
