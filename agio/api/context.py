@@ -1,4 +1,8 @@
-"""What routes, of HTTP and WebSocket alike, are given: the engine and the caller."""
+"""What routes, of HTTP and WebSocket alike, are given: the engine and the caller.
+
+All `async`, though nothing is awaited: FastAPI gives each plain function to a thread, which costs more than the
+function does.
+"""
 
 from typing import Annotated, Protocol
 
@@ -32,42 +36,42 @@ class Runtime(Protocol):
         ...
 
 
-def get_runtime(connection: HTTPConnection) -> Runtime:
+async def get_runtime(connection: HTTPConnection) -> Runtime:
     """Return the application's runtime."""
     runtime: Runtime = connection.app.state.runtime
     return runtime
 
 
-def get_engine(connection: HTTPConnection) -> Engine:
+async def get_engine(connection: HTTPConnection) -> Engine:
     """Return the engine.
 
     Raises:
         StoreUnavailable: the store has not been opened yet.
     """
-    runtime = get_runtime(connection)
+    runtime = await get_runtime(connection)
     if not runtime.ready:
         raise StoreUnavailable("the database cannot be reached yet; the server keeps trying")
     return runtime.engine
 
 
-def get_access(connection: HTTPConnection) -> Access:
+async def get_access(connection: HTTPConnection) -> Access:
     """Return the access layer."""
     access: Access = connection.app.state.access
     return access
 
 
-def get_principal(connection: HTTPConnection) -> Principal:
+async def get_principal(connection: HTTPConnection) -> Principal:
     """Return who calls, with what it may do."""
     principal: Principal = getattr(connection.state, "principal", None) or ANYONE
     return principal
 
 
-def get_caller(connection: HTTPConnection) -> Caller:
+async def get_caller(connection: HTTPConnection) -> Caller:
     """Return for whom a use case works: what an embedding application says, else who was recognised."""
     caller: Caller | None = getattr(connection.state, "caller", None)
     if caller is not None:
         return caller
-    principal = get_principal(connection)
+    principal = await get_principal(connection)
     return Caller(name=principal.name, group_id=principal.group_id, user_id=principal.user_id)
 
 

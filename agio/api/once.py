@@ -14,7 +14,7 @@ from agio.engine.engine import Engine
 from agio.engine.keyed import MAX_KEY_CHARS
 
 
-def _key(
+async def _key(
     idempotency_key: Annotated[
         str | None,
         Header(

@@ -179,18 +179,21 @@ async def stream(
 ) -> AsyncIterator[bytes]:
     """Yield a tail as bytes of an event stream."""
     yield RETRY
+    left = True
     try:
         async with aclosing(tail) as items:
             async for item in items:
                 if isinstance(item, Draining):
+                    left = False  # it was sent away, and reads on elsewhere
                     yield FAREWELL
                     return
                 yield stream_bytes(item, style)
+        left = False  # the run is over
         crashes.at("close")
     except StoreUnavailable:  # the answer has begun: it can only end, and be asked for again
         yield STORE_AWAY
     finally:
-        if on_leave is not None:
+        if left and on_leave is not None:
             by_itself(on_leave())
 
 

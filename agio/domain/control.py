@@ -168,16 +168,37 @@ def note_compaction(run: Run, *, through: int) -> Run:
 
 
 def _queue(run: Run, order: Order, at: datetime) -> Run:
-    return replace(
+    queued = replace(
         run,
         status=move(run.status, RunStatus.QUEUED),
-        reason=None,
         order=order,
         control_seq=order.seq,
         claims=0,
         handed_over=False,
         updated_at=at,
     )
+    return _in_line(queued)
+
+
+def accept(run: Run, *, holds_branch: bool, owner: str | None) -> Run:
+    """Return the record that a new run begins with: it holds its branch, or waits for it.
+
+    `owner` owns it from the start if it is its turn and no command waits; None: whoever claims it will.
+    """
+    run = _in_line(replace(run, holds_branch=holds_branch))
+    if owner is None or not run.is_ready or run.has_command:
+        return run
+    return _own(run, owner, run.created_at)
+
+
+def promote(run: Run, *, at: datetime) -> Run:
+    """Return a run that waited for its branch as holding it."""
+    return _in_line(replace(run, holds_branch=True, updated_at=at))
+
+
+def _in_line(run: Run) -> Run:
+    """Return a queued run with the reason why nobody may claim it yet, if there is one."""
+    return replace(run, reason=None if run.holds_branch else StopReason.BRANCH_BUSY)
 
 
 def claim(run: Run, worker: str, *, at: datetime) -> Run | None:
@@ -249,7 +270,7 @@ def _let_go(run: Run, update: RunUpdate, at: datetime) -> Run:
     pause_taken_back = update.pause_done and run.pause is None
     if (status is RunStatus.WAITING and _has_news(run)) or pause_taken_back:
         status = RunStatus.QUEUED
-    return replace(
+    rested = replace(
         run,
         status=status,
         reason=update.reason,
@@ -262,6 +283,7 @@ def _let_go(run: Run, update: RunUpdate, at: datetime) -> Run:
         order=None if ended else run.order,
         ended_at=at if ended else None,
     )
+    return _in_line(rested) if status is RunStatus.QUEUED else rested
 
 
 def _has_news(run: Run) -> bool:

@@ -105,7 +105,7 @@ class TooMany(LimitExceeded):
     code = "too_many_requests"
     retryable = True
 
-    def __init__(self, message: str | None = None, *, retry_after_s: float) -> None:
+    def __init__(self, message: str | None = None, *, retry_after_s: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
 

@@ -1,6 +1,6 @@
 """Use cases that continue from a checkpoint: restore, fork, retry, and the plan before them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from agio.engine.agents import Agents
 from agio.engine.caller import Caller
 from agio.engine.clock import utc_now
 from agio.engine.creation import check_run_id, check_status, first_entry, get_run, new_run, not_started
+from agio.engine.worker import Worker
 from agio.storage.port import BRANCHES, SESSIONS, RunCreation, Store
 
 TAIL_WINDOW = 100
@@ -51,12 +52,12 @@ class Origin:
 
 
 class Continuing:
-    """Begins runs and attempts at checkpoints. `notify` as in `Starting`."""
+    """Begins runs and attempts at checkpoints; the process's worker takes new runs at once if it can."""
 
-    def __init__(self, store: Store, agents: Agents, notify: Callable[[Run], None]) -> None:
+    def __init__(self, store: Store, agents: Agents, worker: Worker) -> None:
         self._store = store
         self._agents = agents
-        self._notify = notify
+        self._worker = worker
 
     async def origin(self, caller: Caller, checkpoint_id: str, modifications: Mapping[str, Any]) -> Origin:
         """Read a checkpoint and plan what to continue with; writes nothing.
@@ -132,7 +133,7 @@ class Continuing:
             tool_results=plan.tool_results,
         )
         try:
-            made = await self._store.create_run(
+            made = await self._worker.accept(
                 RunCreation(
                     run=run,
                     spec=spec,
@@ -144,10 +145,8 @@ class Continuing:
             )
         except AlreadyExists:
             raise AlreadyExists(f"there is a run {run.id!r} already") from None
-        crashes.at("accept")
         if request.kind == "restore":
             await self._stand_on(caller, session.id, branch.id, now)
-        self._notify(made)
         return made
 
     async def _session_of(self, caller: Caller, origin: Origin, request: ForkRequest, now: datetime) -> Session:
@@ -304,7 +303,7 @@ class Continuing:
             await self._store.delete(BRANCHES, caller.group_id, branch.id)  # another attempt was first
             raise
         crashes.at("accept")
-        self._notify(made)
+        self._worker.notify(made)
         return made
 
 

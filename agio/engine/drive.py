@@ -183,13 +183,16 @@ class Drive:
     async def commit(self) -> None:
         """Wait until everything is durable, and take the run's record as it is afterwards."""
         await self.journal.flush()
-        after, known = self.journal.run_after, self.token.run
-        if after is not None and after.revision > known.revision:
+        self.state.run = self.token.run
+
+    def take_record(self, after: Run) -> None:
+        """Take note of the run's record after an update: a command may have come that no hint told of."""
+        known = self.token.run
+        if after.revision > known.revision:
             if after.control_seq > known.control_seq:
                 self.token.observe(after)
             else:
                 self.token.run = after
-        self.state.run = self.token.run
 
     # -- endings
 

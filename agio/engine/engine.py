@@ -43,8 +43,8 @@ class Engine:
         self.settings = settings
         self.worker = Worker(store, providers, toolbox, settings)
         self.agents = Agents(store, providers, toolbox, agents)
-        self.starting = Starting(store, self.agents, self.worker.notify)
-        self.continuing = Continuing(store, self.agents, self.worker.notify)
+        self.starting = Starting(store, self.agents, self.worker)
+        self.continuing = Continuing(store, self.agents, self.worker)
         self.commands = Commands(store, self.worker.notify)
         self.reading = Reading(store, toolbox)
         self.keyed = KeyedRequests(store)

@@ -13,6 +13,9 @@ from agio.domain.journal import Entry
 
 T = TypeVar("T")
 
+HELD_ENTRIES = 16
+"""How many entries of a run that began here are kept for readers that come at once."""
+
 
 class Published:
     """A committed entry on its way to any number of readers."""
@@ -85,6 +88,7 @@ class Hub:
         self._by_run: dict[str, set[Subscription]] = {}
         self._by_group: dict[str, set[Subscription]] = {}
         self._heads: dict[str, int] = {}
+        self._held: dict[str, list[Published]] = {}
         self._draining = False
         self.on_first_reader: Callable[[], None] = lambda: None
         """Called when a run gets its first reader here."""
@@ -118,13 +122,31 @@ class Hub:
         if not readers:
             del table[key]
 
+    def hold(self, first: Entry) -> None:
+        """Keep a run's entries from its first, committed one on, as long as they are few."""
+        self._held[first.run_id] = [Published(first)]
+
+    def held(self, group_id: str, run_id: str) -> list[Published]:
+        """Return all entries of a run's journal so far; none where the store must be asked."""
+        held = self._held.get(run_id, [])
+        return list(held) if held and held[0].entry.group_id == group_id else []
+
+    def release(self, run_id: str) -> None:
+        """Keep the run's entries no more."""
+        self._held.pop(run_id, None)
+
     def publish(self, entry: Entry) -> None:
         """Hand a committed entry to its readers."""
         readers = self._by_run.get(entry.run_id)
         watchers = self._by_group.get(entry.group_id)
-        if not readers and not watchers:
+        held = self._held.get(entry.run_id)
+        if not readers and not watchers and not held:
             return
         published = Published(entry)
+        if held:
+            held.append(published)
+            if len(held) > HELD_ENTRIES:
+                self.release(entry.run_id)
         if readers:
             self._heads[entry.run_id] = entry.last_seq
             for subscription in readers:
@@ -132,10 +154,11 @@ class Hub:
         for subscription in watchers or ():
             subscription.push(published)
 
-    def poke(self, run_id: str) -> None:
-        """Say that the store may have more of a run."""
+    def poke(self, run_id: str, *, by: Subscription | None = None) -> None:
+        """Say that the store may have more of a run; `by` knows."""
         for subscription in self._by_run.get(run_id, ()):
-            subscription.poke()
+            if subscription is not by:
+                subscription.poke()
 
     def poke_groups(self) -> None:
         """Say to the readers of whole groups that the store may have more."""
@@ -143,12 +166,12 @@ class Hub:
             for subscription in readers:
                 subscription.poke()
 
-    def note_heads(self, heads: dict[str, int]) -> None:
-        """Take note of how far journals reach in the store; wake the readers that lag."""
+    def note_heads(self, heads: dict[str, int], *, by: Subscription | None = None) -> None:
+        """Take note of how far journals reach in the store; wake the readers that lag. `by` read that far."""
         for run_id, head in heads.items():
             if run_id in self._by_run and head > self._heads.get(run_id, 0):
                 self._heads[run_id] = head
-                self.poke(run_id)
+                self.poke(run_id, by=by)
 
     @property
     def watched(self) -> list[str]:

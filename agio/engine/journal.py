@@ -64,15 +64,16 @@ class RunJournal:
         """Sequence number of the last event that was emitted."""
         self.position = position
         """Position of the next message on the branch."""
-        self.run_after: Run | None = None
-        """The run's record after the last update, as the store answered it."""
         self._taken_head = head
         self._gathered = _Gathered()
+        self._flying = _Gathered()
         self._in_flight = False
         self._sealed = False
         self._failure: BaseException | None = None
         self.on_lost: Callable[[], None] = lambda: None
         """Called once when the store refuses this owner."""
+        self.on_record: Callable[[Run], None] = lambda run: None
+        """Called with the run's record after each update, as the store answered it."""
 
     @property
     def is_full(self) -> bool:
@@ -82,7 +83,7 @@ class RunJournal:
     @property
     def has_update(self) -> bool:
         """An update gathers or is in flight; `flush` before the next one."""
-        return self._gathered.update is not None
+        return self._gathered.update is not None or (self._in_flight and self._flying.update is not None)
 
     def seal(self) -> None:
         """Refuse anything more: the last event of this ownership was emitted."""
@@ -186,7 +187,7 @@ class RunJournal:
             self._fail(result, waiters)
             return
         if isinstance(result, Run):
-            self.run_after = result
+            self.on_record(result)
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)

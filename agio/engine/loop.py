@@ -19,7 +19,7 @@ from agio.engine.acting import Rest, act
 from agio.engine.clock import utc_now
 from agio.engine.drive import Drive, Services
 from agio.engine.journal import JournalWriter, RunJournal
-from agio.engine.recovery import load_state
+from agio.engine.recovery import first_state, load_state
 from agio.engine.state import RunState
 from agio.engine.thinking import (
     FINAL_PROMPT,
@@ -31,6 +31,7 @@ from agio.engine.thinking import (
     tool_schemas,
 )
 from agio.engine.token import ControlToken, Stop
+from agio.storage.port import RunCreation
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,10 @@ class Claim:
     run: Run
     abandoned: bool
     """Its last owner died."""
+    creation: RunCreation | None = None
+    """What it was accepted with just now; None: its state is read from the store."""
+    is_blank: bool = False
+    """It was accepted just now, and there is no message on its branch."""
 
 
 async def drive_run(
@@ -52,7 +57,7 @@ async def drive_run(
 ) -> Literal["let go", "lost"]:
     """Execute a claimed run until it ends, rests, is handed over, or is lost to another worker."""
     try:
-        state = await load_state(services.store, claim.run)
+        state = await _state_of(services, claim)
     except LeaseLost:
         return "lost"
     except StoreUnavailable:
@@ -67,6 +72,7 @@ async def drive_run(
     journal = RunJournal(writer, claim.run, head=state.head, position=len(state.messages))
     journal.on_lost = token.lose
     drive = Drive(services=services, state=state, journal=journal, token=token)
+    journal.on_record = drive.take_record
     token.on_change = lambda before, after: _acknowledge(drive, before, after)
     try:
         await _drive(drive, claim)
@@ -85,6 +91,12 @@ async def drive_run(
         token.on_change = lambda before, after: None
         journal.seal()  # a tool that outlived its cancellation must not write any more
     return "lost" if token.stop is Stop.LOST else "let go"
+
+
+async def _state_of(services: Services, claim: Claim) -> RunState:
+    if claim.creation is None:
+        return await load_state(services.store, claim.run)
+    return await first_state(services.store, claim.run, claim.creation, is_blank=claim.is_blank)
 
 
 def _acknowledge(drive: Drive, before: Run, after: Run) -> None:
@@ -117,7 +129,6 @@ async def _drive(drive: Drive, claim: Claim) -> None:
     alarm = _set_alarm(drive)
     try:
         while True:
-            await drive.make_room()
             stop = drive.token.stop
             gone = await _advance(drive) if stop is None else await _leave(drive, stop)
             if gone:
@@ -189,8 +200,8 @@ def _put_input(drive: Drive) -> None:
     """Put the user's message on the branch, with the checkpoint that a fork may start from."""
     state = drive.state
     content = state.spec.input
-    drive.close_calls("the run that made this call went on elsewhere")
     if content is not None and not state.is_restored:
+        drive.close_calls("the run that made this call went on elsewhere")
         drive.say(Message(id=new_id(), role="user", content=content))
     drive.say_words()
     state.needs_input = False

@@ -12,7 +12,7 @@ from agio.domain.journal import Entry, unfold
 from agio.domain.metrics import Metrics, Usage
 from agio.domain.runs import Run
 from agio.engine.state import RunState
-from agio.storage.port import RunStore
+from agio.storage.port import RunCreation, RunStore
 
 ENTRIES = 500
 """Read at a time."""
@@ -80,6 +80,21 @@ def _is_torn(run: Run, last: Checkpoint | None, position: int, entries: Iterable
         (entry.checkpoint is not None and entry.checkpoint.seq > known)
         or (entry.branch_id == run.branch_id and (entry.position or 0) + len(entry.messages) > position)
         for entry in entries
+    )
+
+
+async def first_state(store: RunStore, run: Run, creation: RunCreation, *, is_blank: bool) -> RunState:
+    """Return the state of a run that was accepted just now; `is_blank`: its branch has no message."""
+    return RunState(
+        run=run,
+        spec=creation.spec,
+        snapshot=creation.snapshot,
+        messages=[] if is_blank else await store.read_messages(run.group_id, run.branch_id),
+        head=creation.first.last_seq,
+        step=run.base_step,
+        metrics=run.metrics,
+        parent_checkpoint_id=run.parent.checkpoint_id if run.parent else None,
+        tool_results=dict(creation.spec.tool_results),
     )
 
 

@@ -1,11 +1,9 @@
 """The use case that begins a run from a message."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from agio import crashes
 from agio.domain import control
 from agio.domain.agents import Agent, AgentSnapshot
 from agio.domain.branches import Branch
@@ -21,6 +19,7 @@ from agio.engine.caller import Caller
 from agio.engine.clock import utc_now
 from agio.engine.creation import check_run_id, first_entry, new_run, not_started
 from agio.engine.expiry import begin_anew, has_expired
+from agio.engine.worker import Worker
 from agio.storage.port import SESSIONS, RunCreation, Store
 
 
@@ -48,12 +47,12 @@ class StartRequest:
 
 
 class Starting:
-    """Begins runs. `notify` tells this process's worker of a record that was just written."""
+    """Begins runs; the process's worker takes them at once if it can."""
 
-    def __init__(self, store: Store, agents: Agents, notify: Callable[[Run], None]) -> None:
+    def __init__(self, store: Store, agents: Agents, worker: Worker) -> None:
         self._store = store
         self._agents = agents
-        self._notify = notify
+        self._worker = worker
 
     async def start(self, caller: Caller, request: StartRequest) -> Run:
         """Accept a message; the run is durable when this returns.
@@ -97,16 +96,17 @@ class Starting:
             branch=branch,
             may_wait=request.on_busy in (OnBusy.QUEUE, OnBusy.INTERRUPT),
         )
-        made = await self._create(caller, creation, request.on_busy)
-        crashes.at("accept")
+        made = await self._create(caller, creation, request)
         if not is_new:
             await self._touch(caller, session, now, request.idle_timeout_s)
-        self._notify(made)
         return made
 
-    async def _create(self, caller: Caller, creation: RunCreation, on_busy: OnBusy) -> Run:
+    async def _create(self, caller: Caller, creation: RunCreation, request: StartRequest) -> Run:
+        on_busy = request.on_busy
+        # An id that a client chose may be used by another first message right now.
+        is_blank = creation.branch is not None and request.session_id is None
         try:
-            made = await self._store.create_run(creation)
+            made = await self._worker.accept(creation, is_blank=is_blank)
         except BranchBusy as busy:
             if on_busy is OnBusy.FORK:
                 return await self._create_aside(caller, creation, busy.holder)
@@ -117,7 +117,7 @@ class Starting:
         except AlreadyExists:
             if creation.session is not None and await self._is_there(caller, creation.session):
                 # Another first message made the session meanwhile: this one comes second.
-                return await self._create(caller, replace(creation, session=None, branch=None), on_busy)
+                return await self._create(caller, replace(creation, session=None, branch=None), request)
             raise AlreadyExists(f"there is a run {creation.run.id!r} already") from None
         if on_busy is OnBusy.INTERRUPT and not made.holds_branch:
             await self._interrupt_holder(caller, made)
@@ -148,7 +148,7 @@ class Starting:
             created_at=run.created_at,
         )
         moved = replace(run, branch_id=branch.id)
-        return await self._store.create_run(replace(creation, run=moved, first=first_entry(moved), branch=branch))
+        return await self._worker.accept(replace(creation, run=moved, first=first_entry(moved), branch=branch))
 
     async def _interrupt_holder(self, caller: Caller, made: Run) -> None:
         page = await self._store.list_runs(
@@ -168,7 +168,7 @@ class Starting:
                         )
                     ),
                 )
-                self._notify(cancelled)
+                self._worker.notify(cancelled)
 
     async def _modified(self, caller: Caller, agent: Agent, request: StartRequest) -> AgentSnapshot:
         for key in request.modifications:

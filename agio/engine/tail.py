@@ -39,27 +39,46 @@ async def tail(
     Raises:
         NotFound: no such run.
     """
-    await store.get_run(caller.group_id, run_id)
     with hub.subscribe([run_id]) as subscription:
-        cursor = after
+        cursor, last = after, None
+        held = hub.held(caller.group_id, run_id)
+        if not held:
+            await store.get_run(caller.group_id, run_id)
         while True:
-            last: Entry | None = None
-            while entries := await store.read_entries(caller.group_id, run_id, after=cursor, limit=PAGE):
-                for entry in entries:
-                    yield Published(behind(entry, cursor))
-                    cursor = entry.last_seq
-                last = entries[-1]
+            began = cursor
+            async for published in _given(held, cursor) if held else _stored(store, caller, run_id, cursor):
+                yield published
+                last, cursor = published.entry, published.entry.last_seq
+            held = []
             if last is not None:  # what the caller says it has may be made up
-                hub.note_heads({run_id: last.last_seq})
-            if not follow or await _is_over(store, caller, run_id, cursor, last):
+                hub.note_heads({run_id: last.last_seq}, by=subscription)
+            goes_on = cursor > began and last is not None and not _ends(last)
+            if not follow or (not goes_on and await _is_over(store, caller, run_id, cursor, last)):
                 return
-            async for item in _live(subscription, cursor):
-                yield item
-                if isinstance(item, Draining):
+            async for live in _live(subscription, cursor):
+                yield live
+                if isinstance(live, Draining):
                     return
-                cursor = item.entry.last_seq
-                if _ends(item.entry):
-                    break
+                last, cursor = live.entry, live.entry.last_seq
+                if _ends(last) and await _is_over(store, caller, run_id, cursor, last):
+                    return
+
+
+async def _given(held: list[Published], cursor: int) -> AsyncGenerator[Published, None]:
+    """Yield what is behind `cursor` of the entries given."""
+    for published in held:
+        if published.entry.last_seq > cursor:
+            yield published if published.entry.first_seq > cursor else Published(behind(published.entry, cursor))
+
+
+async def _stored(store: Store, caller: Caller, run_id: str, cursor: int) -> AsyncGenerator[Published, None]:
+    """Yield what the store has behind `cursor` by now."""
+    entries: list[Entry] | None = None
+    while entries is None or len(entries) == PAGE:
+        entries = await store.read_entries(caller.group_id, run_id, after=cursor, limit=PAGE)
+        for entry in entries:
+            yield Published(behind(entry, cursor))
+            cursor = entry.last_seq
 
 
 async def _live(subscription: Subscription, cursor: int) -> AsyncGenerator[Published | Draining, None]:
@@ -132,7 +151,7 @@ async def tail_many(
             cursors.setdefault(run_id, 0)
         await _join(store, caller, selection, cursors, LIVE)
         while True:
-            async for published in _catch_up(store, hub, caller, cursors):
+            async for published in _catch_up(store, hub, subscription, caller, cursors):
                 yield published
             async for item in _live_many(store, caller, subscription, selection, cursors, outside):
                 yield item
@@ -159,7 +178,9 @@ async def _join(
             return
 
 
-async def _catch_up(store: Store, hub: Hub, caller: Caller, cursors: dict[str, int]) -> AsyncGenerator[Published, None]:
+async def _catch_up(
+    store: Store, hub: Hub, subscription: Subscription, caller: Caller, cursors: dict[str, int]
+) -> AsyncGenerator[Published, None]:
     heads = await store.heads(list(cursors))
     for run_id, head in heads.items():
         while cursors[run_id] < head:
@@ -169,7 +190,7 @@ async def _catch_up(store: Store, hub: Hub, caller: Caller, cursors: dict[str, i
             for entry in entries:
                 yield Published(behind(entry, cursors[run_id]))
                 cursors[run_id] = entry.last_seq
-    hub.note_heads({run_id: cursors[run_id] for run_id in heads})
+    hub.note_heads({run_id: cursors[run_id] for run_id in heads}, by=subscription)
 
 
 async def _live_many(

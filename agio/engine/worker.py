@@ -9,6 +9,7 @@ import os
 import socket
 from collections.abc import Coroutine
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -28,7 +29,16 @@ from agio.engine.settings import EngineSettings
 from agio.engine.tasks import end
 from agio.engine.token import ControlToken
 from agio.providers.base import Providers
-from agio.storage.port import REVOKED_TOKENS, STREAM_TOKENS, WINDOWS, Interest, Kind, Store, WorkerLimits
+from agio.storage.port import (
+    REVOKED_TOKENS,
+    STREAM_TOKENS,
+    WINDOWS,
+    Interest,
+    Kind,
+    RunCreation,
+    Store,
+    WorkerLimits,
+)
 from agio.tools.base import Toolbox
 
 log = logging.getLogger(__name__)
@@ -67,6 +77,10 @@ class Worker:
         self._caretaker = Caretaker(store, settings.upkeep, self.id, settings.lease_s)
         self._tokens: dict[str, ControlToken] = {}
         self._drives: set[asyncio.Task[None]] = set()
+        self._arrivals: dict[asyncio.Task[Run], str] = {}
+        """Runs that are being accepted as ours, by id."""
+        self._has_backlog = True
+        """Runs may wait that were ready before any that arrives now."""
         self._loops: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
         self._look = asyncio.Event()
@@ -113,6 +127,8 @@ class Worker:
             log.info("draining", extra={"worker_id": self.id, "runs": len(self._tokens)})
         self._draining = True
         self.hub.drain()
+        if self._arrivals:
+            await asyncio.wait(self._arrivals, timeout=self._settings.drain_s)
         for now, wait_s in ((False, self._settings.drain_s), (True, 5.0)):
             for token in list(self._tokens.values()):
                 token.drain(now=now)
@@ -260,6 +276,40 @@ class Worker:
             return
         event.clear()
 
+    # -- accepting
+
+    async def accept(self, creation: RunCreation, *, is_blank: bool = False) -> Run:
+        """Have a run accepted, as ours from the start if there is room; else a worker claims it.
+
+        Carried out even when the caller is cancelled meanwhile. `is_blank`: its branch has no message.
+        Raises as `RunStore.create_run`.
+        """
+        if not self._has_room():
+            self._has_backlog = True
+            made = await self._store.create_run(creation)
+            crashes.at("accept")
+            self.notify(made)
+            return made
+        task = asyncio.create_task(self._accept_as_ours(creation, is_blank=is_blank))
+        self._arrivals[task] = creation.run.id
+        task.add_done_callback(self._arrivals.pop)
+        return await asyncio.shield(task)
+
+    def _has_room(self) -> bool:
+        """Say whether a run may be ours at once: nobody must be kept waiting by it, nor a limit be passed."""
+        if self._draining or self._has_backlog or self._settings.runs_per_group is not None:
+            return False
+        return self.run_count + len(self._arrivals) < self._settings.runs_per_worker
+
+    async def _accept_as_ours(self, creation: RunCreation, *, is_blank: bool) -> Run:
+        made = await self._store.create_run(replace(creation, owner=self.id))
+        crashes.at("accept")
+        if made.owner == self.id:
+            self._take(Claim(run=made, abandoned=False, creation=creation, is_blank=is_blank))
+        else:
+            self.notify(made)
+        return made
+
     # -- claiming
 
     async def _claim_loop(self) -> None:
@@ -279,11 +329,14 @@ class Worker:
     async def _claim_ready(self) -> None:
         limits = WorkerLimits(runs_per_group=self._settings.runs_per_group)
         while not self._draining:
-            if self.run_count >= self._settings.runs_per_worker:
+            is_full = self.run_count + len(self._arrivals) >= self._settings.runs_per_worker
+            if is_full:
                 limits = WorkerLimits(runs_per_group=0)
             run = await self._store.claim_ready(self.id, limits)
             if run is None:
+                self._has_backlog = is_full
                 return
+            self._has_backlog = True
             self._take(Claim(run=run, abandoned=False))
 
     async def _claim_abandoned(self) -> None:
@@ -307,7 +360,7 @@ class Worker:
         if self._draining:
             return
         for run in await self._store.owned(self.id):
-            if run.id in self._tokens:
+            if run.id in self._tokens or run.id in self._arrivals.values():
                 continue
             fresh = await self._store.update_run(
                 run.group_id,
@@ -320,8 +373,12 @@ class Worker:
     def _take(self, claim: Claim) -> None:
         crashes.at("claim")
         token = ControlToken(claim.run)
+        if self._draining:
+            token.drain(now=False)
         self._tokens[claim.run.id] = token
         self._interest.owns_runs = True
+        if claim.creation is not None:
+            self.hub.hold(claim.creation.first)
         task = asyncio.create_task(self._drive(claim, token), name=f"run-{claim.run.id}")
         self._drives.add(task)
         task.add_done_callback(self._drives.discard)
@@ -343,6 +400,7 @@ class Worker:
             log.exception("a run was dropped; its lease will run out", extra={"run_id": run.id})
         finally:
             self._tokens.pop(run.id, None)
+            self.hub.release(run.id)
             self._interest.owns_runs = bool(self._tokens)
             self._look.set()
             self._wake.set()

@@ -57,6 +57,8 @@ class RunCreation:
     """To be made."""
     may_wait: bool = True
     """False: refuse while another run holds the branch."""
+    owner: str | None = None
+    """Worker that shall own the run from its acceptance on, see `domain.control.accept`; None: it is queued."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +100,8 @@ class RunStore(Protocol):
         """Accept a run: when this returns it is durable, with its input and its first event.
 
         Atomic for every reader: the run appears whole or not at all. The run holds its branch from
-        now on if nobody else does; otherwise it is queued behind the others (`may_wait`).
+        now on if nobody else does; otherwise it is queued behind the others (`may_wait`). Its record
+        begins as `domain.control.accept` says; limits of claims are the owner's to heed.
 
         Raises:
             AlreadyExists: the run id is taken, in whichever group.

@@ -238,6 +238,7 @@ async def test_an_entry_that_cannot_be_stored_stops_its_run_only(world: World, p
 async def test_a_run_that_cannot_be_loaded_ends_interrupted(world: World, provider: ScriptedProvider):
     provider.add("at last")
     engine = await world.add_process()
+    desk = await world.add_process(worker=False)  # what a worker accepts itself it need not load
     broken = True
 
     async def load(call: Any, *args: Any) -> Any:
@@ -246,13 +247,13 @@ async def test_a_run_that_cannot_be_loaded_ends_interrupted(world: World, provid
         return await call(*args)
 
     faults(engine).on("get_spec", load)
-    run = await start(engine)
+    run = await start(desk)
     stuck = await settled(engine, run.id, RunStatus.INTERRUPTED)
     assert (stuck.reason, stuck.owner) == ("poison", None)
     events = await replay(engine, run.id)
     check_sequence(events)
     assert types(events)[-1] == "run_interrupted"
-    other = await start(engine)
+    other = await start(desk)
     await settled(engine, other.id, RunStatus.INTERRUPTED)
     await engine.commands.cancel(ANN, other.id, reason="enough")
     cancelled = await read(engine, other.id)

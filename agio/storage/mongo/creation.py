@@ -1,18 +1,19 @@
 """Accepting a run.
 
 The document of the run is the accept point. What it needs (spec, snapshot, session, branch) is written before
-it and is garbage without it. The first entry of the journal is written after it, here or by whoever finds it
-missing. So the run is there whole for every reader, and a crash at any point leaves a run or none.
+it and is garbage without it. The first entry of the journal is written after it, behind the caller's back, or by
+whoever finds it missing; the process that accepted the run appends nothing before that is done. So the run is
+there whole for every reader, and a crash at any point leaves a run or none.
 """
 
 import time
-from dataclasses import replace
 from typing import TypeVar
 
 from pymongo.errors import DuplicateKeyError
 
 from agio import crashes
 from agio.domain.branches import Branch
+from agio.domain.control import accept
 from agio.domain.errors import AgioError, AlreadyExists, BranchBusy, NotFound
 from agio.domain.runs import Run
 from agio.storage.codec import dump_record
@@ -48,10 +49,8 @@ class Creation(Part):
                 raise refusal
             await self._check_branch(creation.branch, made=branch is not None)
             await self._check_parent(creation.run)
-            run = replace(creation.run, holds_branch=not waits)
-            state = first_state(run, spec=spec, stamp=stamp)
             crashes.at("fork")
-            state = await self._accept(state, may_wait=creation.may_wait)
+            state = await self._accept(creation, spec, stamp, waits=waits)
         except (AlreadyExists, BranchBusy, NotFound):
             await together(
                 self._kinds[SESSIONS].take_back(session),
@@ -59,7 +58,7 @@ class Creation(Part):
                 self._database[SPECS].delete_one({"_id": spec}),
             )
             raise
-        await self._entries.begin(spec, first)
+        self._entries.begin(creation.run.id, spec, first)
         return await self._turns.settle(None, state)
 
     async def _lost_branch(self, creation: RunCreation) -> NotFound | None:
@@ -84,6 +83,8 @@ class Creation(Part):
 
     async def _look(self, creation: RunCreation) -> tuple[bool, AgioError | None]:
         """Return whether the run has to wait, and why it is refused, if it is."""
+        if creation.branch is not None:  # its run holds a new branch; where another one does, the indexes tell
+            return False, None
         run = creation.run
         branch = keys.in_group(run.group_id, run.branch_id)
         known = self._database[RUNS].find({"$or": [{"_id": run.id}, {"holds": branch}]}, {"holds": 1})
@@ -92,7 +93,7 @@ class Creation(Part):
             if each["_id"] == run.id:
                 return False, _taken(run.id)
             holder = each
-        if holder is None and creation.branch is None:
+        if holder is None:
             # Where runs wait and none holds the branch, it is about to be passed on to one of them.
             holder = await self._database[RUNS].find_one({"waits": branch}, {"_id": 1})
         if holder is None or creation.may_wait:
@@ -100,8 +101,10 @@ class Creation(Part):
         holder_id = holder["_id"]
         return True, BranchBusy(f"branch {run.branch_id!r} is held by run {holder_id!r}", holder=holder_id)
 
-    async def _accept(self, state: RunState, *, may_wait: bool) -> RunState:
+    async def _accept(self, creation: RunCreation, spec: str, stamp: int, *, waits: bool) -> RunState:
         while True:
+            run = accept(creation.run, holds_branch=not waits, owner=creation.owner)
+            state = first_state(run, spec=spec, stamp=stamp)
             try:
                 await insert_new(self._database, RUNS, await self._runs.document(state))
             except DuplicateKeyError as error:
@@ -109,13 +112,11 @@ class Creation(Part):
                     raise _taken(state.run.id) from error
                 busy = await self._turns.busy(state.run)
             else:
+                self._runs.remember(state)
                 return state
-            if busy is None:
-                continue
-            if not may_wait:
+            if busy is not None and not creation.may_wait:
                 raise busy
-            run = replace(state.run, holds_branch=False)
-            state = first_state(run, spec=state.spec, stamp=state.writes[0])
+            waits = waits or busy is not None
 
     async def _put_spec(self, creation: RunCreation, key: str, first: Document) -> None:
         text = await self._blobs.shrink(creation.run.id, dump_record(creation.spec))

@@ -3,8 +3,9 @@
 The key is the run and the first sequence number, so the one unique index is the fence and the range.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from agio.domain.checkpoints import Checkpoint
 from agio.domain.journal import Entry
@@ -20,6 +21,15 @@ from agio.storage.mongo.schema import JOURNAL, SPECS
 _TEXTS = ("events", "messages", "checkpoint")
 
 
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """A first entry under way."""
+
+    task: asyncio.Task[None]
+    spec: str
+    document: Document
+
+
 class Entries:
     """Turns entries into documents and back; sees to the first one."""
 
@@ -28,6 +38,8 @@ class Entries:
         self._blobs = blobs
         self._begun = Recent()
         """Keys of specs, which unlike run ids are never used again."""
+        self._beginnings: dict[str, _Beginning] = {}
+        """First entries that are under way, or failed, by run id."""
 
     async def document(self, entry: Entry) -> Document:
         """Return the document to store; parts that are too large for it are stored already."""
@@ -72,10 +84,28 @@ class Entries:
         )
         return [_annotated(load_checkpoint(text), document) for text, document in zip(texts, documents, strict=True)]
 
-    async def begin(self, spec: str, document: Document) -> None:
-        """Store the first entry of the run whose spec has this key, unless it is there."""
+    def begin(self, run_id: str, spec: str, document: Document) -> None:
+        """Begin to store the first entry of a run that was accepted just now; the key is its spec's."""
+        beginning = asyncio.create_task(
+            self._database.commits.finish(self._insert_first(run_id, spec, document), tell=True)
+        )
+        beginning.add_done_callback(_heard)
+        self._beginnings[run_id] = _Beginning(beginning, spec, document)
+
+    async def begun(self, run_ids: Iterable[str]) -> None:
+        """Return when the first entries of these runs are there, as far as `begin` was asked for them."""
+        for run_id in run_ids:
+            beginning = self._beginnings.get(run_id)
+            if beginning is None:
+                continue
+            await asyncio.wait([beginning.task])
+            if run_id in self._beginnings:  # it failed
+                await self._insert_first(run_id, beginning.spec, beginning.document)
+
+    async def _insert_first(self, run_id: str, spec: str, document: Document) -> None:
         await insert_absent(self._database, JOURNAL, document)
         self._begun.add(spec)
+        self._beginnings.pop(run_id, None)
 
     async def ensure_begun(self, state: RunState) -> None:
         """Store the run's first entry when its creator died before it could."""
@@ -88,6 +118,12 @@ class Entries:
                 return
             await insert_absent(self._database, JOURNAL, spec["first"])
         self._begun.add(state.spec)
+
+
+def _heard(task: asyncio.Task[None]) -> None:
+    """See that a failure is not reported: whoever appends to the run hears of it."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _load(document: Document) -> Entry:

@@ -36,6 +36,7 @@ class JournalMethods(ApprovalMethods):
         if not batch:
             return []
         documents = [await self._entries.document(item.entry) for item in batch]
+        await self._entries.begun(item.entry.run_id for item in batch)
         made = [await self._put_approvals(item) for item in batch]
         refused, found = await self._put_entries(documents)
         await self._drop_approvals([approval for number in refused for approval in made[number]])

@@ -226,7 +226,7 @@ class RunRecords:
         self.forget(run.id)
         if not await self._database.commits.repeat(attempt):
             return None
-        self._remember(fresh)
+        self.remember(fresh)
         return fresh
 
     async def swap_all(self, changes: Sequence[tuple[RunState, Run]]) -> dict[str, RunState]:
@@ -252,7 +252,7 @@ class RunRecords:
         written = await self._database.commits.repeat(attempt)
         for state in fresh:
             if state.run.id in written:
-                self._remember(state)
+                self.remember(state)
         return {state.run.id: state for state in fresh if state.run.id in written}
 
     async def _written(self, states: Sequence[RunState]) -> set[str]:
@@ -261,7 +261,8 @@ class RunRecords:
         found = self._database[RUNS].find({"_id": {"$in": list(stamps)}}, {"writes": 1})
         return {each["_id"] async for each in found if stamps[each["_id"]] in each.get("writes", ())}
 
-    def _remember(self, state: RunState) -> None:
+    def remember(self, state: RunState) -> None:
+        """Keep the state of a run that is owned; ask the database for it no more."""
         if state.run.owner is None:
             return
         self._owned[state.run.id] = state

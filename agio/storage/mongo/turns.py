@@ -7,10 +7,11 @@ them comes second and sees the other. A crash between the two writes is mended b
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from datetime import UTC, datetime
 
 from pymongo.errors import DuplicateKeyError
 
+from agio.domain.control import promote
 from agio.domain.errors import BranchBusy
 from agio.domain.runs import Run
 from agio.storage.mongo import keys
@@ -59,7 +60,7 @@ class Turns:
             if longest is None:
                 return None
             try:
-                promoted = await self._records.swap(longest, replace(longest.run, holds_branch=True))
+                promoted = await self._records.swap(longest, promote(longest.run, at=datetime.now(UTC)))
             except DuplicateKeyError:
                 return None
             if promoted is not None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from agio.domain.control import promote
 from agio.domain.errors import BranchBusy, NotFound
 from agio.domain.runs import Run
 from agio.domain.status import RunStatus
@@ -129,7 +130,7 @@ def promote_waiting(connection: Connection, group_id: str, branch_id: str, at: d
     ).fetchone()
     if row is not None:
         waiting = load_run(row[1])
-        write_run(connection, Stored(row[0], waiting), replace(waiting, holds_branch=True, updated_at=at))
+        write_run(connection, Stored(row[0], waiting), promote(waiting, at=at))
 
 
 def _refuse_second_holder(connection: Connection, run: Run) -> None:

@@ -1,10 +1,10 @@
 """Runs: their records, their specs and the agents that they pin."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from agio import crashes
 from agio.domain.agents import AgentSnapshot
+from agio.domain.control import accept
 from agio.domain.errors import AlreadyExists, BranchBusy, NotFound
 from agio.domain.runs import Run, RunFilter, RunSpec
 from agio.storage.codec import dump_entry, dump_record, load_record
@@ -90,7 +90,7 @@ def _create(connection: Connection, creation: RunCreation, inline_limit: int) ->
     if creation.branch is not None:
         insert_record(connection, BRANCHES, creation.branch)
         crashes.at("fork")
-    run = replace(run, holds_branch=holder is None)
+    run = accept(run, holds_branch=holder is None, owner=creation.owner)
     no = insert_run(connection, run)
     connection.execute("INSERT INTO specs VALUES (?, ?)", (no, dump_record(creation.spec)))
     _keep_snapshot(connection, run.group_id, creation.snapshot)

@@ -1,5 +1,6 @@
 """What a process that died between two writes leaves behind does no harm, and is mended."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -78,12 +79,26 @@ class TestCreatorDied:
     ) -> None:
         store = await open_store(retry_s=0.2)
         wanted = make_creation(GROUP)
-        with fail("insert", on="journal", closeConnection=True, times=100), pytest.raises(StoreUnavailable):
+        with fail("insert", on="journal", closeConnection=True, times=100):
             await store.create_run(wanted)
+            with pytest.raises(StoreUnavailable):
+                await store.read_entries(GROUP, wanted.run.id)
         assert (await store.get_run(GROUP, wanted.run.id)).is_ready
         assert await store.read_entries(GROUP, wanted.run.id) == [wanted.first]
         with pytest.raises(AlreadyExists):
             await store.create_run(wanted)
+
+    async def test_owner_appends_nothing_before_the_first_entry(self, open_store: OpenStore, fail: Fail) -> None:
+        store = await open_store(retry_s=0.2)
+        wanted = replace(make_creation(GROUP), owner="worker-1")
+        with fail("insert", on="journal", closeConnection=True, times=100):
+            run = await store.create_run(wanted)
+            assert (run.owner, run.epoch, run.status) == ("worker-1", 1, "running")
+            with pytest.raises(StoreUnavailable):
+                await Owner(store, run).append()
+        assert await store.read_entries(GROUP, run.id) == [wanted.first]
+        await Owner(store, run).append()
+        assert [entry.first_seq for entry in await store.read_entries(GROUP, run.id)] == [1, 2]
 
 
 class TestSurroundings:

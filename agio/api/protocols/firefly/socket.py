@@ -40,10 +40,10 @@ class _Gone(Exception):
 @router.websocket("/ws/agents/{name}")
 async def talk(socket: WebSocket, name: str) -> None:
     """Hold a conversation with an agent."""
-    caller = get_caller(socket)
+    caller = await get_caller(socket)
     await socket.accept()
     try:
-        engine = get_engine(socket)
+        engine = await get_engine(socket)
         await engine.agents.get(caller, name)
     except NotFound as error:
         await socket.close(NO_SUCH_AGENT, str(error)[:100])

@@ -32,6 +32,7 @@ from agio.testing.conformance.suite.create_run import (
     TestCreateRun,
     TestCreateRunOnBusyBranch,
     TestCreateRunOnce,
+    TestOwnedFromAcceptance,
 )
 from agio.testing.conformance.suite.deletion import TestDeleteRun, TestDependents
 from agio.testing.conformance.suite.hints import TestHints
@@ -94,6 +95,7 @@ __all__ = [
     "TestLineage",
     "TestListApprovals",
     "TestListRuns",
+    "TestOwnedFromAcceptance",
     "TestProjection",
     "TestReadEntries",
     "TestReadMessages",

@@ -7,9 +7,9 @@ import pytest
 
 from agio.domain.errors import AlreadyExists, BranchBusy, NotFound
 from agio.domain.runs import Budget, Parent, PauseRequest, Run, RunFilter, RunSpec
-from agio.domain.status import RunStatus
+from agio.domain.status import RunStatus, StopReason
 from agio.storage.port import BRANCHES, SESSIONS, RunCreation, Store, WorkerLimits
-from agio.testing.conformance.records import SNAPSHOT, holder, instant, make_branch, make_creation, on_branch
+from agio.testing.conformance.records import SNAPSHOT, Owner, holder, instant, make_branch, make_creation, on_branch
 
 
 class TestCreateRun:
@@ -262,3 +262,41 @@ async def _assert_no_surroundings(store: Store, refused: RunCreation) -> None:
     if refused.branch is not None:
         with pytest.raises(NotFound):
             await store.get(BRANCHES, group_id, refused.branch.id)
+
+
+class TestOwnedFromAcceptance:
+    """A worker that has room may own a run from the moment it exists."""
+
+    async def test_run_is_its_owners_at_once(self, store: Store, group: str) -> None:
+        wanted = replace(make_creation(group), owner="worker-1")
+        run = await store.create_run(wanted)
+        assert (run.status, run.owner, run.epoch, run.holds_branch) == (RunStatus.RUNNING, "worker-1", 1, True)
+        assert await store.get_run(group, run.id) == run
+        assert await store.claim_ready("worker-2", WorkerLimits()) is None
+        assert [owned.id for owned in await store.owned("worker-1")] == [run.id]
+        assert await store.read_entries(group, run.id) == [wanted.first]
+
+    async def test_its_owner_goes_on_behind_the_first_entry(self, store: Store, group: str) -> None:
+        run = await store.create_run(replace(make_creation(group), owner="worker-1"))
+        await Owner(store, run).append()
+        assert [entry.first_seq for entry in await store.read_entries(group, run.id)] == [1, 2]
+
+    async def test_run_of_a_dead_owner_is_taken_over(self, store: Store, group: str) -> None:
+        run = await store.create_run(replace(make_creation(group), owner="dead"))
+        (taken,) = await store.claim_abandoned("worker-2", 10, limit=5)
+        assert (taken.id, taken.owner, taken.epoch) == (run.id, "worker-2", 2)
+
+    async def test_run_that_has_to_wait_is_nobodys_and_says_why(self, store: Store, group: str) -> None:
+        first = make_creation(group)
+        holder = await store.create_run(replace(first, owner="worker-1"))
+        second = await store.create_run(replace(make_creation(group, after=first, at_s=1), owner="worker-1"))
+        assert (second.status, second.owner, second.epoch) == (RunStatus.QUEUED, None, 0)
+        assert second.reason == StopReason.BRANCH_BUSY
+        await Owner(store, holder).end(RunStatus.COMPLETED)
+        promoted = await store.get_run(group, second.id)
+        assert (promoted.is_ready, promoted.reason) == (True, None)
+
+    async def test_run_with_a_command_is_claimed_for_it(self, store: Store, group: str) -> None:
+        pause = PauseRequest(by="alice", at=instant(0), reason="not_started")
+        run = await store.create_run(replace(make_creation(group, pause=pause), owner="worker-1"))
+        assert (run.status, run.owner, run.is_ready) == (RunStatus.QUEUED, None, True)

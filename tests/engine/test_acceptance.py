@@ -1,0 +1,119 @@
+"""The process that accepts a run owns it from then on, if it has room."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from agio.domain.errors import StoreUnavailable
+from agio.domain.status import RunStatus
+from agio.testing.provider import Answer, Gate, ScriptedProvider
+from tests.engine.world import (
+    ANN,
+    FAST,
+    Away,
+    Hold,
+    World,
+    check_sequence,
+    faults,
+    read,
+    record_when,
+    settled,
+    start,
+    types,
+)
+
+
+async def test_a_run_needs_no_claim_where_it_is_accepted(world: World, provider: ScriptedProvider):
+    provider.add("at once")
+    engine = await world.add_process()
+    await settled(engine, (await start(engine)).id, RunStatus.COMPLETED)  # the worker has looked for others by now
+    provider.add("at once")
+    faults(engine).on("claim_ready", Hold())
+    run = await start(engine)
+    assert (run.status, run.owner, run.epoch) == (RunStatus.RUNNING, engine.worker.id, 1)
+    events = await read(engine, run.id)
+    check_sequence(events)
+    assert types(events)[-1] == "run_completed"
+    assert (await settled(engine, run.id, RunStatus.COMPLETED)).epoch == 1
+
+
+async def test_a_full_worker_leaves_a_run_to_whoever_has_room(world: World, provider: ScriptedProvider):
+    provider.add(Answer("one ", gate := Gate()), "two")
+    engine = await world.add_process(settings=replace(FAST, runs_per_worker=1))
+    first = await start(engine)
+    await gate.reached.wait()
+    second = await start(engine)
+    assert (second.status, second.owner) == (RunStatus.QUEUED, None)
+    gate.open()
+    await settled(engine, first.id, RunStatus.COMPLETED)
+    await settled(engine, second.id, RunStatus.COMPLETED)
+
+
+async def test_a_run_whose_caller_is_gone_goes_on(world: World, provider: ScriptedProvider):
+    provider.add("nobody asked any more")
+    engine = await world.add_process()
+    await settled(engine, (await start(engine)).id, RunStatus.COMPLETED)
+    provider.add("nobody asked any more")
+    hold = Hold(after=True)
+    faults(engine).on("create_run", hold)
+    asking = asyncio.create_task(start(engine, run_id="left"))
+    await hold.reached.wait()
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    hold.release()
+    ended = await settled(engine, "left", RunStatus.COMPLETED)
+    assert (ended.epoch, ended.claims) == (1, 0)
+
+
+async def test_a_run_whose_acceptance_got_no_answer_is_taken_up(world: World, provider: ScriptedProvider):
+    provider.add("first", "second")
+    engine = await world.add_process()
+    await settled(engine, (await start(engine)).id, RunStatus.COMPLETED)
+    faults(engine).on("create_run", Away(1, applied=True))
+    with pytest.raises(StoreUnavailable):
+        await start(engine, run_id="lost")
+    await settled(engine, "lost", RunStatus.COMPLETED)
+    events = await read(engine, "lost")
+    check_sequence(events)
+    assert types(events)[-1] == "run_completed"
+
+
+async def test_a_run_on_its_way_in_is_not_adopted(world: World, provider: ScriptedProvider):
+    """Its record names this worker before the worker drives it: the look for such runs must not take it over."""
+    provider.add("first", "second")
+    engine = await world.add_process()
+    await settled(engine, (await start(engine)).id, RunStatus.COMPLETED)
+    hold = Hold(after=True)
+    faults(engine).on("create_run", hold)
+    looks = 0
+
+    async def count(call: Any, *args: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return await call(*args)
+
+    faults(engine).on("owned", count)
+    asking = asyncio.create_task(start(engine, run_id="slow"))
+    await hold.reached.wait()
+    await record_when(engine, "slow", lambda run: looks > 2)
+    hold.release()
+    await asking
+    assert (await settled(engine, "slow", RunStatus.COMPLETED)).epoch == 1
+
+
+async def test_a_cancel_from_elsewhere_before_the_first_entry_is_heard(world: World, provider: ScriptedProvider):
+    """No hint may tell of it: the answer to the owner's first append does."""
+    provider.add("first", Answer("never ", Gate()))
+    engine = await world.add_process(settings=replace(FAST, lease_s=600, scan_s=600))
+    await settled(engine, (await start(engine)).id, RunStatus.COMPLETED)
+    desk = await world.add_process(worker=False)
+    faults(engine).on("commands", Hold())
+    hold = Hold()
+    faults(engine).on("append", hold)
+    run = await start(engine)
+    await hold.reached.wait()
+    await desk.commands.cancel(ANN, run.id)
+    hold.release()
+    assert (await settled(engine, run.id, RunStatus.CANCELLED)).owner is None
