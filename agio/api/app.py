@@ -17,6 +17,7 @@ from agio.api import docs, problems, protocols, ui
 from agio.api.access import AccessControl, authorise
 from agio.api.context import Runtime
 from agio.api.forwarded import Forwarded
+from agio.api.metering import Metering
 from agio.api.middleware import BodyLimit, HeadLimit, RequestId
 from agio.api.native import (
     access_keys,
@@ -28,6 +29,7 @@ from agio.api.native import (
     compare,
     login,
     meta,
+    metrics,
     multiplex,
     runs,
     sessions,
@@ -40,6 +42,7 @@ from agio.bootstrap.serving import check_open, uvicorn_host
 from agio.domain.agents import Agent
 from agio.domain.errors import Invalid
 from agio.observability.logs import setup_logging
+from agio.observability.metrics import Metrics
 from agio.settings import Settings, load_settings
 from agio.tools import Tool
 
@@ -114,6 +117,7 @@ def create_app(
         app.add_middleware(Forwarded, trusted=settings.trust_proxy)
     if enable_cors if cors is None else cors:
         _allow_origins(app, list(cors_origins if cors_origins is not None else settings.cors_origins))
+    _meter(app, made)
     app.add_middleware(RequestId)
     return app
 
@@ -136,11 +140,20 @@ def _add_routes(app: FastAPI, settings: Settings, ui_dir: Path | None) -> None:
         app.include_router(router, prefix="/api/v1", include_in_schema=False)
     app.include_router(meta.probes)
     app.include_router(login.router)
+    app.include_router(metrics.router)
     describe(app)
     protocols.install(app, settings.wires)
     if settings.docs_enabled:
         docs.install(app)
     ui.mount(app, ui_dir or find_ui())
+
+
+def _meter(app: FastAPI, runtime: Runtime) -> None:
+    """Count requests, refused ones included, unless the figures are switched off."""
+    figures: Metrics | None = getattr(runtime, "metrics", None)
+    app.state.metrics = figures
+    if figures is not None:
+        app.add_middleware(Metering, metrics=figures)
 
 
 def _allow_origins(app: FastAPI, origins: list[str]) -> None:

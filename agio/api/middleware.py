@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agio.api.problems import problem
+from agio.observability.context import bound
 
 _SANE_ID = re.compile(r"[!-~]{1,128}")
 
@@ -31,7 +32,8 @@ class RequestId:
                 MutableHeaders(scope=message)["X-Request-ID"] = request_id
             await send(message)
 
-        await self._app(scope, receive, send_with_id)
+        with bound(request_id=request_id):
+            await self._app(scope, receive, send_with_id)
 
 
 class HeadLimit:

@@ -11,6 +11,7 @@ from agio.domain.tools import StoredTool
 from agio.engine.caretaker import UpkeepSettings
 from agio.engine.clock import utc_now
 from agio.engine.engine import Engine
+from agio.engine.observer import NOBODY, Observer
 from agio.engine.settings import EngineSettings
 from agio.providers.base import Provider
 from agio.providers.model import OpenAIModel
@@ -82,6 +83,7 @@ def make_engine(
     tools: Iterable[Tool | Callable[..., Any]] = (),
     providers: Iterable[Provider | OpenAIModel] = (),
     variables: Mapping[str, str] | None = None,
+    observer: Observer = NOBODY,
 ) -> Engine:
     """Return an engine with its store closed and its worker at rest; see `running` and `Runtime`.
 
@@ -90,6 +92,7 @@ def make_engine(
         tools: For every agent to name.
         providers: Known by their names; they come before the presets of the same name.
         variables: See `make_providers`.
+        observer: Hears what the engine does.
     """
     declared = list(agents)
     registry = make_providers(settings, variables)
@@ -103,9 +106,8 @@ def make_engine(
     toolbox = make_tools(settings, store, [*tools, *brought])
     now = utc_now()
     known = [agent if isinstance(agent, Agent) else to_agent(agent, registry, now) for agent in declared]
-    return Engine(
-        store, registry, toolbox, engine_settings(settings), [*known, *default_agents(settings, registry, known, now)]
-    )
+    all_agents = [*known, *default_agents(settings, registry, known, now)]
+    return Engine(store, registry, toolbox, engine_settings(settings), all_agents, observer)
 
 
 def engine_settings(settings: Settings) -> EngineSettings:

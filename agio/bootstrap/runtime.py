@@ -12,6 +12,9 @@ from agio.bootstrap.signals import install_drain_signal, stop_this_process, watc
 from agio.domain.agents import Agent
 from agio.domain.errors import AgioError, StoreUnavailable
 from agio.engine.engine import Engine
+from agio.observability.metrics import Metrics
+from agio.observability.observer import ProcessObserver
+from agio.observability.shared import metrics_folder
 from agio.providers.base import Provider
 from agio.providers.model import OpenAIModel
 from agio.settings import Settings
@@ -87,8 +90,10 @@ class Runtime:
     database is there. It never takes another one.
     """
 
-    def __init__(self, engine: Engine, *, retry_s: float = RETRY_S) -> None:
+    def __init__(self, engine: Engine, *, metrics: Metrics | None = None, retry_s: float = RETRY_S) -> None:
         self.engine = engine
+        self.metrics = metrics
+        """Figures of this server; None: they are switched off."""
         self.ready = False
         """The store is open and the worker works."""
         self.draining = False
@@ -184,4 +189,7 @@ def make_runtime(
     for name in IDLE_SETTINGS:
         if getattr(settings, name) is not None:
             log.warning("a setting has no effect yet", extra={"setting": f"AGIO_{name.upper()}"})
-    return Runtime(make_engine(settings, agents=agents, tools=tools, providers=providers))
+    metrics = Metrics(metrics_folder()) if settings.metrics_enabled else None
+    observer = ProcessObserver(metrics)
+    engine = make_engine(settings, agents=agents, tools=tools, providers=providers, observer=observer)
+    return Runtime(engine, metrics=metrics)

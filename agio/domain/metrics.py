@@ -46,3 +46,17 @@ class Metrics:
             total_tokens=self.total_tokens,
             cost=self.cost,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCall:
+    """One call of a model, whatever came of it."""
+
+    provider: str
+    model: str
+    outcome: str
+    """`ok`, `stopped` (the run was paused, cancelled, …), or the code of the error."""
+    duration_s: float
+    first_token_s: float | None
+    """Until the first piece of the answer; None: there was none."""
+    usage: Usage

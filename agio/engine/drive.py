@@ -15,6 +15,7 @@ from agio.domain.runs import Run, RunUpdate, Words
 from agio.domain.status import RunStatus, StopReason
 from agio.engine.clock import utc_now
 from agio.engine.journal import RunJournal
+from agio.engine.observer import NOBODY, Observer
 from agio.engine.settings import EngineSettings
 from agio.engine.state import RunState
 from agio.engine.token import ControlToken
@@ -34,6 +35,7 @@ class Services:
     worker_id: str
     owns: Callable[[Run], Awaitable[bool]]
     """Says whether a run is still this worker's, as far as it can be known before an effect."""
+    observer: Observer = NOBODY
 
 
 @dataclass(slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from agio.engine.continuing import Continuing
 from agio.engine.conversations import Conversations
 from agio.engine.hub import Published
 from agio.engine.keyed import KeyedRequests
+from agio.engine.observer import NOBODY, Observer
 from agio.engine.reading import Reading
 from agio.engine.sessions import Sessions
 from agio.engine.settings import EngineSettings
@@ -36,12 +37,13 @@ class Engine:
         toolbox: Toolbox,
         settings: EngineSettings,
         agents: Iterable[Agent] = (),
+        observer: Observer = NOBODY,
     ) -> None:
         self.store = store
         self.providers = providers
         self.toolbox = toolbox
         self.settings = settings
-        self.worker = Worker(store, providers, toolbox, settings)
+        self.worker = Worker(store, providers, toolbox, settings, observer)
         self.agents = Agents(store, providers, toolbox, agents)
         self.starting = Starting(store, self.agents, self.worker)
         self.continuing = Continuing(store, self.agents, self.worker)

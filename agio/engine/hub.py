@@ -92,6 +92,9 @@ class Hub:
         self._draining = False
         self.on_first_reader: Callable[[], None] = lambda: None
         """Called when a run gets its first reader here."""
+        self.on_readers: Callable[[int], None] = lambda count: None
+        """Called with the number of readers, when one comes or goes."""
+        self._readers = 0
 
     @contextmanager
     def subscribe(self, run_ids: Iterable[str] = (), group_id: str | None = None) -> Iterator[Subscription]:
@@ -104,16 +107,22 @@ class Hub:
             self._by_group.setdefault(group_id, set()).add(subscription)
         if self._draining:
             subscription.close()
+        self._count(1)
         self.on_first_reader()
         try:
             yield subscription
         finally:
+            self._count(-1)
             for run_id in runs:
                 self._drop(self._by_run, run_id, subscription)
                 if run_id not in self._by_run:
                     self._heads.pop(run_id, None)
             if group_id is not None:
                 self._drop(self._by_group, group_id, subscription)
+
+    def _count(self, change: int) -> None:
+        self._readers += change
+        self.on_readers(self._readers)
 
     @staticmethod
     def _drop(table: dict[str, set[Subscription]], key: str, subscription: Subscription) -> None:

@@ -7,6 +7,7 @@ gathered, appends it in one call, then publishes: commit first, then show.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -21,6 +22,7 @@ from agio.domain.messages import Message
 from agio.domain.runs import Run, RunUpdate
 from agio.engine.clock import utc_now
 from agio.engine.hub import Hub
+from agio.engine.observer import NOBODY, Observer
 from agio.engine.tasks import end
 from agio.storage.port import Append, AppendResult, RunStore
 
@@ -218,9 +220,10 @@ def _close(event: Event | _OpenDeltas) -> Event:
 class JournalWriter:
     """Appends for all runs of a process, in groups."""
 
-    def __init__(self, store: RunStore, hub: Hub) -> None:
+    def __init__(self, store: RunStore, hub: Hub, observer: Observer = NOBODY) -> None:
         self._store = store
         self._hub = hub
+        self._observer = observer
         self._marked: dict[RunJournal, None] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -262,6 +265,7 @@ class JournalWriter:
         batch = [append for _, append in taken]
         wait_s = 0.05
         while True:
+            began = time.monotonic()
             try:
                 results: Sequence[AppendResult | BaseException] = await self._store.append(batch)
                 break
@@ -278,7 +282,11 @@ class JournalWriter:
                 results = [error]
                 break
         crashes.committed(batch, results)
+        duration_s = time.monotonic() - began
+        stored = []
         for (journal, append), result in zip(taken, results, strict=True):
             if not isinstance(result, BaseException):
                 self._hub.publish(append.entry)
+                stored.append(append.entry)
             journal.settle(result)
+        self._observer.committed(stored, duration_s)

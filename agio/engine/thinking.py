@@ -2,6 +2,7 @@
 
 import logging
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -10,7 +11,7 @@ from agio.domain.errors import ProviderError
 from agio.domain.ids import new_id
 from agio.domain.journal import calls_as_wire
 from agio.domain.messages import Message, ToolCall
-from agio.domain.metrics import Usage
+from agio.domain.metrics import ModelCall, Usage
 from agio.engine.drive import Drive
 from agio.engine.token import Done, Stop
 from agio.providers.base import (
@@ -48,6 +49,9 @@ class Answer:
     calls: dict[int, ToolCall] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
     finish: str | None = None
+    asked_at: float = field(default_factory=time.monotonic)
+    begun_at: float | None = None
+    """When its first piece came."""
     chars: int = 0
     """How much it is so far."""
     is_cut: bool = False
@@ -114,6 +118,7 @@ async def think(drive: Drive, request: ModelRequest, *, show: bool = True) -> An
         try:
             outcome = await drive.token.guard(_stream(drive, request, answer, show=show))
         except ProviderError as error:
+            _report(drive, answer, error.code)
             reset_partial(drive)
             if not error.retryable or attempt == settings.provider_attempts:
                 raise
@@ -121,6 +126,7 @@ async def think(drive: Drive, request: ModelRequest, *, show: bool = True) -> An
             if stop is not None:
                 return stop
             continue
+        _report(drive, answer, "ok" if isinstance(outcome, Done) else "stopped")
         drive.state.step_usage = drive.state.step_usage.plus(answer.usage)
         if isinstance(outcome, Done):
             drive.state.partial_message_id, drive.state.partial_text = None, ""
@@ -128,6 +134,22 @@ async def think(drive: Drive, request: ModelRequest, *, show: bool = True) -> An
         drive.state.partial_text = answer.text if show else ""
         return outcome
     raise AssertionError("unreachable")
+
+
+def _report(drive: Drive, answer: Answer, outcome: str) -> None:
+    """Tell who watches of one call of the model."""
+    snapshot = drive.state.snapshot
+    begun_at = answer.begun_at
+    drive.services.observer.asked(
+        ModelCall(
+            provider=snapshot.provider,
+            model=snapshot.model,
+            outcome=outcome,
+            duration_s=time.monotonic() - answer.asked_at,
+            first_token_s=begun_at - answer.asked_at if begun_at is not None else None,
+            usage=answer.usage,
+        )
+    )
 
 
 def reset_partial(drive: Drive) -> None:
@@ -153,6 +175,8 @@ async def _stream(drive: Drive, request: ModelRequest, answer: Answer, *, show: 
     async with provider.stream(request) as batches:
         async for batch in batches:
             _take(drive, batch, answer, show=show)
+            if answer.begun_at is None and (answer.texts or answer.reasoning or answer.calls):
+                answer.begun_at = time.monotonic()
             if answer.chars > MAX_ANSWER_CHARS or len(answer.calls) > MAX_CALLS:
                 _cut(answer)
                 return

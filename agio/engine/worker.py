@@ -25,6 +25,7 @@ from agio.engine.hub import Hub
 from agio.engine.journal import JournalWriter
 from agio.engine.keyed import KeyedRequests
 from agio.engine.loop import Claim, drive_run
+from agio.engine.observer import NOBODY, Observer
 from agio.engine.settings import EngineSettings
 from agio.engine.tasks import end
 from agio.engine.token import ControlToken
@@ -60,12 +61,20 @@ RELOADS = 10
 class Worker:
     """One per process and start; its id is never used again."""
 
-    def __init__(self, store: Store, providers: Providers, toolbox: Toolbox, settings: EngineSettings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        providers: Providers,
+        toolbox: Toolbox,
+        settings: EngineSettings,
+        observer: Observer = NOBODY,
+    ) -> None:
         self.id = new_id()
         self.hub = Hub(settings.queue_entries)
         self._store = store
         self._settings = settings
-        self._writer = JournalWriter(store, self.hub)
+        self._observer = observer
+        self._writer = JournalWriter(store, self.hub, observer)
         self._services = Services(
             store=store,
             providers=providers,
@@ -73,6 +82,7 @@ class Worker:
             settings=settings,
             worker_id=self.id,
             owns=self._owns,
+            observer=observer,
         )
         self._caretaker = Caretaker(store, settings.upkeep, self.id, settings.lease_s)
         self._tokens: dict[str, ControlToken] = {}
@@ -92,6 +102,7 @@ class Worker:
         """When the last beat that succeeded was sent."""
         self._next_prune = 0.0
         self.hub.on_first_reader = self._look.set
+        self.hub.on_readers = observer.readers
 
     # -- life
 
@@ -101,6 +112,7 @@ class Worker:
         # The database may have been away until now: who lives beats again within this time.
         self._patience_until = self._beat_at + self._settings.silence_s
         self._writer.start()
+        self._observer.working(self.id)
         for name, loop in (
             ("beat", self._beat_loop()),
             ("claim", self._claim_loop()),
@@ -134,6 +146,11 @@ class Worker:
                 token.drain(now=now)
             if self._drives:
                 await asyncio.wait(self._drives, timeout=wait_s)
+
+    @property
+    def is_working(self) -> bool:
+        """It was started, and none of its loops broke."""
+        return bool(self._loops) and not any(loop.done() for loop in self._loops)
 
     @property
     def is_draining(self) -> bool:
@@ -379,6 +396,7 @@ class Worker:
         self._interest.owns_runs = True
         if claim.creation is not None:
             self.hub.hold(claim.creation.first)
+        self._observer.claimed(claim.run, abandoned=claim.abandoned)
         task = asyncio.create_task(self._drive(claim, token), name=f"run-{claim.run.id}")
         self._drives.add(task)
         task.add_done_callback(self._drives.discard)
@@ -386,16 +404,8 @@ class Worker:
     async def _drive(self, claim: Claim, token: ControlToken) -> None:
         run = claim.run
         try:
-            for _ in range(RELOADS):
-                outcome = await self._drive_once(claim, token)
-                if outcome == "let go":
-                    break
-                current = await self._store.get_run(run.group_id, run.id)
-                if (current.owner, current.epoch) != (self.id, run.epoch):
-                    log.warning("lost a run", extra={"run_id": run.id, "epoch": run.epoch})
-                    break
-                token = self._tokens[run.id] = ControlToken(current)
-                claim = Claim(run=current, abandoned=claim.abandoned)
+            with self._observer.driving(run):
+                await self._drive_until_let_go(claim, token)
         except Exception:
             log.exception("a run was dropped; its lease will run out", extra={"run_id": run.id})
         finally:
@@ -404,6 +414,19 @@ class Worker:
             self._interest.owns_runs = bool(self._tokens)
             self._look.set()
             self._wake.set()
+
+    async def _drive_until_let_go(self, claim: Claim, token: ControlToken) -> None:
+        run = claim.run
+        for _ in range(RELOADS):
+            outcome = await self._drive_once(claim, token)
+            if outcome == "let go":
+                break
+            current = await self._store.get_run(run.group_id, run.id)
+            if (current.owner, current.epoch) != (self.id, run.epoch):
+                log.warning("lost a run", extra={"run_id": run.id, "epoch": run.epoch})
+                break
+            token = self._tokens[run.id] = ControlToken(current)
+            claim = Claim(run=current, abandoned=claim.abandoned)
 
     async def _drive_once(self, claim: Claim, token: ControlToken) -> str:
         wait_s = 0.1

@@ -12,10 +12,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from agio.observability import context
+
 Format = Literal["auto", "text", "json"]
 
 _OWN_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 _BASE_FIELDS = frozenset({"at", "level", "logger", "message", "exception"})
+
+_LEFT_OUT = frozenset({"worker_id"})
+"""The same on every line that a person sees on one terminal."""
 
 _SECRET_NAME = re.compile(
     r"(?:.*[_-])?(?:api[_-]?keys?|authorization|passw(?:or)?d|password[_-]hash|secret|secret[_-]key|token|cookie)",
@@ -62,14 +67,27 @@ def log_config(level: str = "INFO", format: Format = "auto") -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
+        "filters": {"context": {"()": f"{__name__}.make_context"}},
         "formatters": {"agio": {"()": f"{__name__}.make_formatter", "format": format}},
-        "handlers": {"agio": {"class": "logging.StreamHandler", "formatter": "agio", "stream": "ext://sys.stderr"}},
+        "handlers": {
+            "agio": {
+                "class": "logging.StreamHandler",
+                "formatter": "agio",
+                "filters": ["context"],
+                "stream": "ext://sys.stderr",
+            }
+        },
         "root": {"handlers": ["agio"], "level": "WARNING"},
         "loggers": {
             name: {"level": number, "handlers": [], "propagate": True}
             for name in ("agio", "uvicorn", "uvicorn.access", "uvicorn.error")
         },
     }
+
+
+def make_context() -> logging.Filter:
+    """Make what adds request, run and worker to each line."""
+    return _Context()
 
 
 def make_formatter(format: Format) -> logging.Formatter:
@@ -86,7 +104,7 @@ class TextFormatter(logging.Formatter):
         at = datetime.fromtimestamp(record.created).astimezone()
         name = record.name.removeprefix("agio.")
         line = f"{at:%H:%M:%S}.{int(record.msecs):03d} {record.levelname:<7} {name}: {scrub(record.getMessage())}"
-        facts = " ".join(f"{key}={_shown(value)}" for key, value in _facts(record).items())
+        facts = " ".join(f"{key}={_shown(value)}" for key, value in _facts(record).items() if key not in _LEFT_OUT)
         trace = _trace(record)
         return line + (f"  {facts}" if facts else "") + (f"\n{trace}" if trace else "")
 
@@ -106,6 +124,16 @@ class JsonFormatter(logging.Formatter):
         if trace := _trace(record):
             line["exception"] = trace
         return json.dumps(line, ensure_ascii=False, default=str)
+
+
+class _Context(logging.Filter):
+    """Notes on each record what it is about, where and when it is made."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        for name, value in context.present().items():
+            if not hasattr(record, name):
+                setattr(record, name, value)
+        return True
 
 
 def _facts(record: logging.LogRecord) -> dict[str, Any]:

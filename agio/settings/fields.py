@@ -128,6 +128,8 @@ class Settings(BaseSettings):
     """What is logged: this level and those above it."""
     log_format: Literal["auto", "text", "json"] = "auto"
     """`auto`: lines for people on a terminal, JSON lines elsewhere."""
+    metrics_enabled: bool = True
+    """Serve figures for Prometheus at /metrics."""
     config_file: Path | None = None
     """YAML file with further settings; variables win over it."""
 

@@ -24,6 +24,7 @@ from agio.domain.messages import Message
 from agio.domain.requests import KeyedRequest
 from agio.domain.runs import Run, RunFilter, RunSpec, RunUpdate
 from agio.domain.sessions import Session
+from agio.domain.status import RunStatus
 from agio.domain.tools import StoredTool
 from agio.domain.windows import Window
 from agio.storage.upkeep import Upkeep
@@ -133,6 +134,10 @@ class RunStore(Protocol):
         Raises:
             Invalid: the cursor was not made by this store (field `cursor`).
         """
+        ...
+
+    async def count_live(self) -> dict[RunStatus, int]:
+        """Return how many runs have each status that is not an end, of every group; statuses of none left out."""
         ...
 
     async def update_run(self, group_id: str, run_id: str, change: Callable[[Run], Run]) -> Run:

@@ -28,6 +28,7 @@ NOT_READY: dict[int | str, dict[str, Any]] = {
     503: {"description": "The store is away, or the process stops.", "model": ReadinessView}
 }
 COUNT_TIMEOUT_S = 0.5
+PING_TIMEOUT_S = 1.0
 
 FALLBACK_AGENT = "assistant"
 """The default agent where the composition root names none."""
@@ -128,10 +129,30 @@ async def probe_health(request: Request, runtime: RuntimeDep) -> PlainHealthView
     response_model=ReadinessView,
     responses=documented() | NOT_READY,
 )
-async def probe_readiness(runtime: RuntimeDep) -> Response:
-    """Not while the store is away, and not once the process was told to stop."""
-    ready = runtime.ready and not runtime.draining
-    return JSONResponse({"status": "ready" if ready else "not_ready"}, 200 if ready else 503)
+async def probe_readiness(
+    runtime: RuntimeDep,
+    components: Annotated[bool, Query(description="Say which part is not.")] = False,
+) -> Response:
+    """Not while the database is away, the worker is not at work, or once the process was told to stop."""
+    parts = {
+        "store": "ready" if await _store_answers(runtime) else "away",
+        "worker": "ready" if runtime.ready and runtime.engine.worker.is_working else "stopped",
+        "process": "draining" if runtime.draining else "ready",
+    }
+    ready = set(parts.values()) == {"ready"}
+    body: dict[str, Any] = {"status": "ready" if ready else "not_ready"}
+    return JSONResponse(body | ({"components": parts} if components else {}), 200 if ready else 503)
+
+
+async def _store_answers(runtime: Runtime) -> bool:
+    if not runtime.ready:
+        return False
+    try:
+        async with asyncio.timeout(PING_TIMEOUT_S):
+            await runtime.engine.store.ping()
+    except (TimeoutError, StoreUnavailable):
+        return False
+    return True
 
 
 @router.get("/info", operation_id="getInfo", summary="Read facts about the server", responses=documented())

@@ -7,11 +7,12 @@ from pymongo.errors import DuplicateKeyError
 
 from agio.domain.errors import NotFound
 from agio.domain.runs import Run, RunFilter, RunSpec
+from agio.domain.status import RunStatus
 from agio.storage.codec import load_record
 from agio.storage.mongo import listing
 from agio.storage.mongo.calls import read, write
 from agio.storage.mongo.creation import Creation
-from agio.storage.mongo.schema import RUNS, SPECS
+from agio.storage.mongo.schema import LIVE_STATUSES, RUNS, SPECS
 from agio.storage.port import Page, RunCreation
 
 
@@ -33,6 +34,12 @@ class RunMethods(Creation):
         if spec is None:
             raise NotFound(f"there is no run {run_id!r}")
         return load_record(await self._blobs.expand(run_id, spec["doc"]), RunSpec)
+
+    @read
+    async def count_live(self) -> dict[RunStatus, int]:
+        runs = self._database[RUNS]
+        counts = await asyncio.gather(*(runs.count_documents({"status": status}) for status in LIVE_STATUSES))
+        return {RunStatus(status): count for status, count in zip(LIVE_STATUSES, counts, strict=True) if count}
 
     @read
     async def list_runs(

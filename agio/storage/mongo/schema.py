@@ -8,6 +8,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError
 
 from agio.domain.errors import Unsupported
+from agio.domain.status import LIVE
 from agio.storage.mongo.database import Database
 from agio.storage.port import BRANCHES, KINDS, REQUESTS, REVOKED_TOKENS, SESSIONS, STREAM_TOKENS, WINDOWS, Kind
 
@@ -24,6 +25,9 @@ META = "meta"
 
 WORKER_DAYS = 1
 """Days after which the last beat of a worker that did not retire is thrown away. It died long before."""
+
+
+LIVE_STATUSES = sorted(status.value for status in LIVE)
 
 
 def _index(*keys: str, where: str | None = None, unique: bool = False, **more: Any) -> IndexModel:
@@ -50,6 +54,7 @@ _RUN_INDEXES = (
     _index("group_id", "session_id", "created_at", "_id"),
     _index("group_id", "status", "created_at", "_id"),
     _index("branch", "created_at", "_id"),
+    _index("status", partialFilterExpression={"status": {"$in": LIVE_STATUSES}}),
 )
 _INDEXES: Mapping[str, tuple[IndexModel, ...]] = {
     RUNS: _RUN_INDEXES,

@@ -7,6 +7,7 @@ from agio.domain.agents import AgentSnapshot
 from agio.domain.control import accept
 from agio.domain.errors import AlreadyExists, BranchBusy, NotFound
 from agio.domain.runs import Run, RunFilter, RunSpec
+from agio.domain.status import RunStatus
 from agio.storage.codec import dump_entry, dump_record, load_record
 from agio.storage.port import BRANCHES, SESSIONS, Page, RunCreation
 from agio.storage.sqlite.catalog import insert_missing_record, insert_record
@@ -15,10 +16,12 @@ from agio.storage.sqlite.entries import insert_entries
 from agio.storage.sqlite.listing import Window, list_page
 from agio.storage.sqlite.part import Part
 from agio.storage.sqlite.rows import find_holder, find_run, insert_run, write_run
+from agio.storage.sqlite.schema import IS_LIVE
 
 _HAS_RUN = "SELECT 1 FROM runs WHERE id = ? AND group_id = ?"
 _HAS_BRANCH = "SELECT 1 FROM branches WHERE group_id = ? AND id = ?"
 
+_COUNT_LIVE = f"SELECT status, COUNT(*) FROM runs WHERE {IS_LIVE} GROUP BY status"  # noqa: S608 - a constant
 _KEEP_SNAPSHOT = """
 INSERT INTO snapshots (group_id, digest, doc) VALUES (?, ?, ?)
 ON CONFLICT DO UPDATE SET unused_us = NULL WHERE unused_us IS NOT NULL
@@ -54,6 +57,10 @@ class Runs(Part):
     ) -> Page[Run]:
         window = Window(limit=limit, offset=offset, cursor=cursor, newest_first=newest_first)
         return await self._database.read(lambda c: list_page(c, group_id, where, window))
+
+    async def count_live(self) -> dict[RunStatus, int]:
+        rows = await self._database.read(lambda c: c.execute(_COUNT_LIVE).fetchall())
+        return {RunStatus(status): count for status, count in rows}
 
     async def update_run(self, group_id: str, run_id: str, change: Callable[[Run], Run]) -> Run:
         def work(connection: Connection) -> Run:

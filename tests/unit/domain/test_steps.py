@@ -95,6 +95,7 @@ def test_tool_calls_keep_their_order_and_answers():
         status="completed",
         result="r",
         duration_ms=3,
+        ended_at=instant(3),
     )
     assert (second.status, second.error, second.duration_ms) == ("failed", FAILURE, 3)
 
@@ -171,3 +172,49 @@ def test_step_after_a_completed_one_with_its_number_is_another_step():
 def test_calls_of_a_message_are_not_steps():
     entries = journal((ev.MessageCompleted(step=1, message_id="asks", role="assistant"),), messages=(asks("c1"),))
     assert steps_of(entries) == []
+
+
+# -- model calls
+
+
+def planned() -> ev.PlanUpdated:
+    return ev.PlanUpdated(step=1, plan="1.", revised=False, usage=USAGE)
+
+
+def test_model_call_lasts_from_the_steps_beginning_to_the_message():
+    (step,) = steps_of(journal((began(),), (said("hello"),), (called(),), (done(),)))
+    (use,) = step.model_calls
+    assert (use.purpose, use.status, use.started_at, use.ended_at) == ("answer", "completed", instant(1), instant(2))
+
+
+def test_plan_is_a_model_call_of_its_own():
+    (step,) = steps_of(journal((began(),), (planned(),), (said("hello"), done())))
+    assert [(use.purpose, use.started_at, use.ended_at, use.usage) for use in step.model_calls] == [
+        ("plan", instant(1), instant(2), USAGE),
+        ("answer", instant(2), instant(3), None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [(last_event(RunStatus.FAILED), "failed"), (last_event(RunStatus.CANCELLED), "cancelled")],
+)
+def test_model_call_that_the_run_ended_in_is_told(end: ev.Event, status: str):
+    (step,) = steps_of(journal((began(),), (end,)))
+    (use,) = step.model_calls
+    assert (use.status, use.ended_at, use.error is not None) == (status, instant(2), status == "failed")
+
+
+def test_step_begun_again_asks_again():
+    (step,) = steps_of(journal((began(),), (began(),), (said("hello"), done())))
+    assert [(use.status, use.started_at) for use in step.model_calls] == [("completed", instant(2))]
+
+
+def test_step_that_goes_on_with_earlier_tools_asks_no_model():
+    (step,) = steps_of(journal((began(), called()), (completed(),), (done(),)))
+    assert step.model_calls == []
+
+
+def test_failure_while_tools_are_called_is_no_model_calls():
+    (step,) = steps_of(journal((began(),), (said("hm"), called()), (last_event(RunStatus.FAILED),)))
+    assert [use.status for use in step.model_calls] == ["completed"]

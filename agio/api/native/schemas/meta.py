@@ -36,6 +36,7 @@ class ReadinessView(View):
     """Whether requests should be sent here."""
 
     status: Literal["ready", "not_ready"]
+    components: dict[str, str] | None = Field(default=None, description="How its parts are; only where asked for.")
 
 
 class DocsView(View):

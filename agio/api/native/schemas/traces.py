@@ -1,6 +1,5 @@
 """Events, messages, steps and spans on the wire."""
 
-from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -8,7 +7,7 @@ from pydantic import BaseModel, Field
 from agio.api.native.schemas.common import Instant, View
 from agio.domain.messages import Message
 from agio.domain.runs import Run
-from agio.domain.steps import Step, ToolUse
+from agio.domain.steps import ModelUse, Step, ToolUse
 
 
 class EventList(BaseModel):
@@ -100,7 +99,7 @@ class Span(BaseModel):
 
     id: str
     parent_id: str | None = None
-    kind: Literal["run", "step", "tool"]
+    kind: Literal["run", "step", "model", "tool"]
     name: str
     started_at: Instant | None = None
     ended_at: Instant | None = None
@@ -139,19 +138,37 @@ def _step_span(run: Run, step: Step) -> Span:
         duration_ms=step.duration_ms,
         status=step.status,
         attributes={"attempt": step.attempt, "total_tokens": usage.total_tokens if usage else 0},
-        children=[_tool_span(span_id, use) for use in step.tool_calls],
+        children=[
+            *(_model_span(span_id, run.model, number, use) for number, use in enumerate(step.model_calls, 1)),
+            *(_tool_span(span_id, use) for use in step.tool_calls),
+        ],
+    )
+
+
+def _model_span(parent_id: str, model: str, number: int, use: ModelUse) -> Span:
+    took = use.ended_at - use.started_at if use.ended_at else None
+    return Span(
+        id=f"{parent_id}/model-{number}",
+        parent_id=parent_id,
+        kind="model",
+        name=model,
+        started_at=use.started_at,
+        ended_at=use.ended_at,
+        duration_ms=round(took.total_seconds() * 1000) if took is not None else None,
+        status=use.status,
+        attributes={"purpose": use.purpose, "error": use.error}
+        | (UsageView.model_validate(use.usage).model_dump() if use.usage else {}),
     )
 
 
 def _tool_span(parent_id: str, use: ToolUse) -> Span:
-    ended_at: datetime | None = None
     return Span(
         id=f"{parent_id}/{use.tool_call_id}",
         parent_id=parent_id,
         kind="tool",
         name=use.name,
         started_at=use.started_at,
-        ended_at=ended_at,
+        ended_at=use.ended_at,
         duration_ms=use.duration_ms,
         status=use.status,
         attributes={"arguments": use.arguments, "error": use.error},

@@ -47,7 +47,7 @@ from agio.testing.conformance.suite.leases import (
     TestLimits,
     TestSweep,
 )
-from agio.testing.conformance.suite.listing import TestListRuns, TestRunFilter, TestRunPaging
+from agio.testing.conformance.suite.listing import TestCountLive, TestListRuns, TestRunFilter, TestRunPaging
 from agio.testing.conformance.suite.queueing import TestBranchQueue
 from agio.testing.conformance.suite.round_trip import TestRoundTrip
 from agio.testing.conformance.suite.tenancy import TestTenancy
@@ -76,6 +76,7 @@ __all__ = [
     "TestCollect",
     "TestCommands",
     "TestConnection",
+    "TestCountLive",
     "TestCountSince",
     "TestCreateRun",
     "TestCreateRunOnBusyBranch",

@@ -32,6 +32,21 @@ class TestListRuns:
         assert (await store.list_runs(group, RunFilter(), limit=1)).items == [ended]
 
 
+class TestCountLive:
+    async def test_runs_that_have_not_ended_are_counted_over_all_groups(self, store: Store, group: str) -> None:
+        before = await store.count_live()
+        for one in (f"{group}-a", f"{group}-b"):
+            await store.create_run(make_creation(one))
+            await start(store, one, at_s=1)
+        await (await start(store, group, at_s=2)).end(RunStatus.FAILED)
+        after = await store.count_live()
+        grown = {status: after[status] - before.get(status, 0) for status in after}
+        assert {status: count for status, count in grown.items() if count} == {
+            RunStatus.QUEUED: 2,
+            RunStatus.RUNNING: 2,
+        }
+
+
 class TestRunFilter:
     async def test_runs_are_narrowed_by_status(self, store: Store, group: str) -> None:
         queued = await store.create_run(make_creation(group))
