@@ -48,6 +48,7 @@ from agio.testing.conformance.suite.leases import (
 )
 from agio.testing.conformance.suite.listing import TestListRuns, TestRunFilter, TestRunPaging
 from agio.testing.conformance.suite.queueing import TestBranchQueue
+from agio.testing.conformance.suite.repeating import TestWritesAgain
 from agio.testing.conformance.suite.round_trip import TestRoundTrip
 from agio.testing.conformance.suite.tenancy import TestTenancy
 from agio.testing.conformance.suite.update_run import TestBranchHold, TestUpdateRun
@@ -109,4 +110,5 @@ __all__ = [
     "TestUniqueFields",
     "TestUpdateRun",
     "TestUpdatingAtOnce",
+    "TestWritesAgain",
 ]
