@@ -409,7 +409,8 @@ class Worker:
         except Exception:
             log.exception("a run was dropped; its lease will run out", extra={"run_id": run.id})
         finally:
-            self._tokens.pop(run.id, None)
+            if self._tokens.get(run.id) is token:  # else this worker has taken the run back meanwhile
+                del self._tokens[run.id]
             self.hub.release(run.id)
             self._interest.owns_runs = bool(self._tokens)
             self._look.set()

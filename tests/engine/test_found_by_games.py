@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
+from agio.domain import control
+from agio.domain.runs import Run
 from agio.domain.status import RunStatus
+from agio.engine.clock import utc_now
 from agio.engine.commands import ResumeRequest, Verdict
 from agio.engine.continuing import ForkRequest
 from agio.engine.engine import Engine
 from agio.storage.port import WorkerLimits
-from agio.testing.provider import Answer, Call, ScriptedProvider
+from agio.testing.provider import Answer, Call, Gate, ScriptedProvider
 from agio.tools.decorator import tool
 from tests.engine.world import (
     ANN,
@@ -175,3 +178,24 @@ async def test_a_retry_takes_along_what_was_not_said_yet(world: World, provider:
     await desk.continuing.retry(ANN, run.id)
     await settled(heir, run.id, RunStatus.COMPLETED)
     assert [m.content for m in await heir.reading.messages(ANN, run.id)] == ["one?", "and quick", "fine"]
+
+
+async def test_a_worker_that_takes_a_run_back_keeps_hold_of_it(world: World, provider: ScriptedProvider):
+    """Its own earlier work on the run is still held up somewhere, and ends later."""
+    stuck, again = Gate(), Gate()
+    provider.add(Answer("one ", stuck, "more"), Answer("two ", again))
+    engine = await world.add_process()
+    run = await start(engine)
+    await stuck.reached.wait()
+
+    def rob(record: Run) -> Run:
+        return control.take_over(record, "died at once", living=(), at=utc_now()) or record
+
+    await engine.store.update_run("default", run.id, rob)
+    await again.reached.wait()
+    stuck.open()
+    await become(lambda: len(engine.worker._drives) == 1)
+    assert engine.worker.run_count == 1
+    await engine.commands.cancel(ANN, run.id)
+    assert types(await read(engine, run.id))[-1] == "run_cancelled"
+    assert provider.calls == 2

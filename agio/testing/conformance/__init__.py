@@ -9,7 +9,7 @@ To run it over a store of your own, name your database in a `conftest.py` and im
 
     @pytest.fixture
     def backend(tmp_path):
-        return Backend(name="mine", hint_source="none", store_factory=..., age_worker=..., lose_hold=...)
+        return Backend(name="mine", hint_source="none", store_factory=..., age_worker=..., lose_hold=..., slow=..., ...)
 
     # test_mine.py
     from agio.testing.conformance.suite import *

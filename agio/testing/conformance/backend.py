@@ -1,6 +1,7 @@
 """What the suite must know of the database under test."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -23,6 +24,8 @@ class Backend:
     """Makes everything that `collect` may delete, and what it marked, that many seconds older."""
     count_chunks: Callable[[Store], Awaitable[int]]
     """Returns how many chunks of large contents are stored."""
+    slow: Callable[[Store, float], AbstractAsyncContextManager[None]]
+    """While it is open, every write takes at least so many seconds, whoever waits for it."""
     hint_source: Literal["change_stream", "data_version", "none"]
     """What the store is expected to declare."""
     cannot: Mapping[str, str] = field(default_factory=dict)

@@ -49,6 +49,7 @@ from agio.testing.conformance.suite.leases import (
 )
 from agio.testing.conformance.suite.listing import TestCountLive, TestListRuns, TestRunFilter, TestRunPaging
 from agio.testing.conformance.suite.queueing import TestBranchQueue
+from agio.testing.conformance.suite.repeating import TestWritesAgain
 from agio.testing.conformance.suite.round_trip import TestRoundTrip
 from agio.testing.conformance.suite.tenancy import TestTenancy
 from agio.testing.conformance.suite.update_run import TestBranchHold, TestUpdateRun
@@ -112,4 +113,5 @@ __all__ = [
     "TestUniqueFields",
     "TestUpdateRun",
     "TestUpdatingAtOnce",
+    "TestWritesAgain",
 ]
