@@ -26,6 +26,7 @@ from agio.tools.registry import ToolRegistry
 from benchmarks.report import Table, median
 from benchmarks.setting import Setting
 from benchmarks.stepping import Only, look
+from tests.support.databases import Database
 
 Size = Callable[[], tuple[int, int]]
 """Returns bytes of tables or documents, and bytes of indexes."""
@@ -46,15 +47,17 @@ def sizes(setting: Setting) -> Table:
     )
     for store in setting.stores:
         with ExitStack() as stack:
-            env = setting.database(stack, store)
-            settings = Settings(**{name.removeprefix("AGIO_").lower(): value for name, value in env.items()})
-            table.add(store, *asyncio.run(_sizes(settings)))
+            table.add(store, *asyncio.run(_sizes(_settings(setting.database(stack, store)))))
     table.notes.append(
         "A run: accepted, claimed, completed, in a session of its own, with spec and branch. A step: a tool call with a "
-        "result of 100 characters. A token: 5 characters. SQLite: whole pages. MongoDB: documents before WiredTiger compresses "
-        "them (to about a third here); indexes as they are on disk."
+        "result of 100 characters. A token: 5 characters. SQLite: whole pages. MongoDB: documents before WiredTiger "
+        "compresses them; indexes as they are on disk."
     )
     return table
+
+
+def _settings(database: Database) -> Settings:
+    return Settings(**{name.removeprefix("AGIO_").lower(): value for name, value in database.variables.items()})
 
 
 async def _sizes(settings: Settings) -> list[str]:
@@ -145,33 +148,29 @@ def replay(setting: Setting) -> Table:
         ["store", "events", "ms p50", "MB", "compacted: events", "ms p50", "MB"],
     )
     for store in setting.stores:
-        with setting.agio(store, AGIO_COMPACT_AFTER="1d") as server:
-            table.add(store, *asyncio.run(_replay(server.url, setting, store)))
-    table.notes.append("Compacted: by `agio db prune --compact 0s` beside the running server.")
+        with setting.agio(store) as server:
+            assert server.database is not None
+            table.add(store, *asyncio.run(_replay(server.url, _settings(server.database))))
+    table.notes.append("Compacted beside the running server, as `agio db prune --compact 0s` does.")
     return table
 
 
-async def _replay(url: str, setting: Setting, store: str) -> list[object]:
+async def _replay(url: str, settings: Settings) -> list[object]:
     async with httpx.AsyncClient(base_url=url, timeout=120) as client:
         body = {"agent_id": "assistant", "message": "hi", "modifications": {"model": "fake?tokens=10000&pace=2000"}}
         run_id = (await client.post("/api/runs", json=body)).json()["id"]
         await _read(client, run_id)
         plain = await _rounds(client, run_id)
-        await asyncio.to_thread(_compact_beside, setting)
+        await _compact_beside(settings)
         return [*plain, *await _rounds(client, run_id)]
 
 
-def _compact_beside(setting: Setting) -> None:
-    settings = Settings(**{name.removeprefix("AGIO_").lower(): value for name, value in setting.last_database.items()})
-
-    async def work() -> None:
-        store = make_store(settings)
-        await store.open()
-        async for _ in compact_runs(store, utc_now() + timedelta(seconds=1)):
-            pass
-        await store.close()
-
-    asyncio.run(work())
+async def _compact_beside(settings: Settings) -> None:
+    store = make_store(settings)
+    await store.open()
+    async for _ in compact_runs(store, utc_now() + timedelta(seconds=1)):
+        pass
+    await store.close()
 
 
 async def _rounds(client: httpx.AsyncClient, run_id: str) -> list[object]:
