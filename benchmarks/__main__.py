@@ -6,7 +6,7 @@ import platform
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import commands, crowds, stepping, streaming
+from benchmarks import commands, crowds, keeping, stepping, streaming
 from benchmarks.report import Table
 from benchmarks.setting import Setting, prepared
 
@@ -20,6 +20,8 @@ SCENARIOS: dict[str, Callable[[Setting], Table]] = {
     "takeover": commands.takeover,
     "subscribers": crowds.subscribers,
     "paused": crowds.paused,
+    "sizes": keeping.sizes,
+    "replay": keeping.replay,
 }
 
 

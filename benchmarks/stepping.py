@@ -25,7 +25,7 @@ from benchmarks.setting import Setting
 ANYONE = Caller()
 
 
-class _Only:
+class Only:
     def __init__(self, provider: ScriptedProvider) -> None:
         self._provider = provider
 
@@ -119,7 +119,7 @@ async def _steps(settings: Settings, name: str, count: int) -> list[object]:
         created_at=now,
         updated_at=now,
     )
-    engine = Engine(store, _Only(provider), ToolRegistry([look]), EngineSettings(), [agent])
+    engine = Engine(store, Only(provider), ToolRegistry([look]), EngineSettings(), [agent])
     await engine.worker.start()
     run = await engine.starting.start(ANYONE, StartRequest(agent_id="bench", message="go"))
     async for _ in engine.tail(ANYONE, run.id):

@@ -12,6 +12,7 @@ from agio.bootstrap.signals import install_drain_signal, stop_this_process, watc
 from agio.domain.agents import Agent
 from agio.domain.errors import AgioError, StoreUnavailable
 from agio.engine.engine import Engine
+from agio.engine.tasks import end
 from agio.observability.metrics import Metrics
 from agio.observability.observer import ProcessObserver
 from agio.observability.shared import metrics_folder
@@ -128,16 +129,13 @@ class Runtime:
     async def stop(self) -> None:
         """Hand runs over and close everything."""
         self._restore_signals()
-        for watch in self._watches:
-            watch.cancel()
-        await asyncio.gather(*self._watches, return_exceptions=True)
+        await end(self._watches)
         try:
             if self.ready:
                 self.ready = False
                 await _stop(self.engine)
             if self._drain is not None:
-                self._drain.cancel()  # over by now, or as stuck as the stop was
-                await asyncio.gather(self._drain, return_exceptions=True)
+                await end([self._drain])  # over by now, or as stuck as the stop was
         finally:
             await _close(self.engine)
 

@@ -15,7 +15,7 @@ from agio.engine.clock import utc_now
 from agio.storage.port import TOOLS, Store
 from agio.tools.base import Tool, Toolbox, ToolContext
 from agio.tools.execution import execute
-from agio.tools.http_tool import CONFIGURATION_SCHEMAS, validate_configuration
+from agio.tools.http_tool import CONFIGURATION_SCHEMAS, PLAIN_HEADERS, validate_configuration
 
 HTTP_CONFIGURATION = CONFIGURATION_SCHEMAS["http"]
 """JSON Schema of the configuration of a tool that is made over the API."""
@@ -26,7 +26,6 @@ SWITCH = "switch"
 MASK = "********"
 """Stands for a header's value that people are not shown; given back, the stored value stays."""
 
-_PLAIN_HEADERS = frozenset({"accept", "accept-language", "content-type", "user-agent"})
 _SAFE_METHODS = ("GET", "HEAD")
 _SWITCHABLE = frozenset({"enabled", "requires_approval"})
 
@@ -292,7 +291,7 @@ def _masked(configuration: Mapping[str, Any]) -> dict[str, Any]:
     headers = configuration.get("headers")
     if not isinstance(headers, dict):
         return dict(configuration)
-    shown = {name: value if name.lower() in _PLAIN_HEADERS else MASK for name, value in headers.items()}
+    shown = {name: value if name.lower() in PLAIN_HEADERS else MASK for name, value in headers.items()}
     return {**configuration, "headers": shown}
 
 

@@ -35,6 +35,10 @@ _OUR_HEADERS = frozenset(
     }
 )
 _FORM = "application/x-www-form-urlencoded"
+PLAIN_HEADERS = frozenset({"accept", "accept-language", "content-type", "user-agent"})
+"""Headers that hold no credentials; the values of others are never shown."""
+_SECRET_CHARS = 8
+"""A shorter piece of a header's value is hardly a credential, and would blot out ordinary words."""
 
 
 class HttpConfiguration(BaseModel):
@@ -129,10 +133,15 @@ def make_http_tool(stored: StoredTool, client: GuardedClient) -> Tool:
     configuration = template.configuration
     is_safe = configuration.method in _SAFE_METHODS
 
+    hide = _hider(configuration.headers)
+
     async def call(context: ToolContext, arguments: dict[str, Any]) -> str:
         request = template.fill(arguments, context.idempotency_key)
         answer = await client.send(request, timeout_s=configuration.timeout_s)
-        return answer.expect_text()
+        try:
+            return hide(answer.expect_text())
+        except ToolError as error:
+            raise ToolError(hide(str(error)), code=error.code) from None
 
     return Tool(
         name=stored.name,
@@ -145,6 +154,21 @@ def make_http_tool(stored: StoredTool, client: GuardedClient) -> Tool:
         timeout_s=configuration.timeout_s,
         source="api",
     )
+
+
+def _hider(headers: Mapping[str, str]) -> Callable[[str], str]:
+    """Return what takes the tool's own credentials out of an answer: some services send a request's headers back."""
+    pieces = {
+        piece
+        for name, value in headers.items()
+        if name.lower() not in PLAIN_HEADERS
+        for piece in (value, *re.split(r"[\s;,=]+", value))
+    }
+    secrets = {piece for piece in pieces if len(piece) >= _SECRET_CHARS and not any(find_placeholders(piece))}
+    if not secrets:
+        return lambda text: text
+    pattern = re.compile("|".join(map(re.escape, sorted(secrets, key=len, reverse=True))))
+    return lambda text: pattern.sub("***", text)
 
 
 def http_tool_maker(client: GuardedClient) -> Callable[[StoredTool], Tool]:

@@ -28,7 +28,7 @@ from agio.bootstrap.serving import (
 )
 from agio.bootstrap.signals import install_drain_signal, watch_parent
 from agio.domain.agents import Agent as AgentRecord
-from agio.domain.errors import AlreadyExists, Conflict, Invalid, NotFound, ToolError, Unsupported
+from agio.domain.errors import AlreadyExists, Conflict, Invalid, NotFound, StoreUnavailable, ToolError, Unsupported
 from agio.domain.tools import StoredTool
 from agio.engine.caller import Caller
 from agio.engine.clock import utc_now
@@ -222,6 +222,34 @@ async def test_runtime_stops_while_it_waits_for_its_database(settings: Settings,
     runtime = Runtime(engine, retry_s=0.01)
     await runtime.start()
     await runtime.stop()
+    assert provider.was_closed
+
+
+async def test_runtime_stops_though_its_driver_swallows_a_cancellation(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    """As PyMongo on Python 3.11 may, while it looks for a server."""
+    engine, provider = scripted(settings)
+    asked = asyncio.Event()
+    failed = False
+
+    async def swallow() -> None:
+        nonlocal failed
+        if not failed:
+            failed = True
+            raise StoreUnavailable("nobody answers")
+        asked.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise StoreUnavailable("nobody answers") from None
+
+    monkeypatch.setattr(engine.store, "open", swallow)
+    runtime = Runtime(engine, retry_s=0.01)
+    await runtime.start()
+    await asked.wait()
+    async with asyncio.timeout(5):
+        await runtime.stop()
     assert provider.was_closed
 
 
