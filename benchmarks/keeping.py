@@ -49,8 +49,8 @@ def sizes(setting: Setting) -> Table:
         with ExitStack() as stack:
             table.add(store, *asyncio.run(_sizes(_settings(setting.database(stack, store)))))
     table.notes.append(
-        "A run: accepted, claimed, completed, in a session of its own, with spec and branch. A step: a tool call with a "
-        "result of 100 characters. A token: 5 characters. SQLite: whole pages. MongoDB: documents before WiredTiger "
+        "A run: accepted, claimed, completed, in a session of its own, with spec and branch. A step: a tool call with "
+        "a result of 100 characters. A token: 5 characters. SQLite: whole pages. MongoDB: documents before WiredTiger "
         "compresses them; indexes as they are on disk."
     )
     return table

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 from pymongo import MongoClient
 
 from agio.api.app import create_app
@@ -106,7 +107,7 @@ def _collections(uri: str) -> dict[str, str]:
         return {name: repr(list(found[name].find())) for name in found.list_collection_names()}
 
 
-FAILURES = [
+FAILURES: list[dict[str, Any]] = [
     {"status": 401, "error": f"Incorrect API key provided: {PROVIDER_KEY}. Header: Bearer {PROVIDER_KEY}"},
     {"status": 500, "error": f"could not reach backend with {PROVIDER_KEY[:12]}... as {PROVIDER_KEY}", "fail_times": 1},
     {"raw": f'data: {{"error": {{"message": "key {PROVIDER_KEY} was revoked", "code": 401}}}}\n\n'},
@@ -132,7 +133,10 @@ async def _use(api: Api, service: str, upstream: RunningServer) -> list[str]:
 
     headers = {"Authorization": f"Bearer {HEADER}", "Cookie": f"session={COOKIE}", "Accept": "text/plain"}
     for name in ("echo", "fail"):
-        made = {"name": f"{name}_tool", "configuration": {"url": f"{service}/{name}", "headers": headers}}
+        made: dict[str, Any] = {
+            "name": f"{name}_tool",
+            "configuration": {"url": f"{service}/{name}", "headers": headers},
+        }
         tool_id = (await ask("POST", "/tools", made))["id"]
         await ask("GET", f"/tools/{tool_id}")
         await ask("POST", f"/tools/{tool_id}/try", {"arguments": {}})
@@ -155,11 +159,11 @@ async def test_no_secret_is_answered_logged_or_stored(
     url, look = database
     settings = Settings(
         database_url=url,
-        openai_api_key=PROVIDER_KEY,
+        openai_api_key=SecretStr(PROVIDER_KEY),
         openai_base_url=upstream.url,
-        serper_api_key=SERPER,
-        jwt_secret=JWT,
-        api_keys=(API_KEY,),
+        serper_api_key=SecretStr(SERPER),
+        jwt_secret=SecretStr(JWT),
+        api_keys=(SecretStr(API_KEY),),
         auth_enabled=False,
         allow_private_http=True,
         drain_s=0.1,
