@@ -409,7 +409,8 @@ class Worker:
         except Exception:
             log.exception("a run was dropped; its lease will run out", extra={"run_id": run.id})
         finally:
-            if self._tokens.get(run.id) is token:  # else this worker has taken the run back meanwhile
+            held = self._tokens.get(run.id)
+            if held is not None and held.run.epoch == run.epoch:  # else this worker has taken the run back meanwhile
                 del self._tokens[run.id]
             self.hub.release(run.id)
             self._interest.owns_runs = bool(self._tokens)

@@ -199,3 +199,15 @@ async def test_a_worker_that_takes_a_run_back_keeps_hold_of_it(world: World, pro
     await engine.commands.cancel(ANN, run.id)
     assert types(await read(engine, run.id))[-1] == "run_cancelled"
     assert provider.calls == 2
+
+
+async def test_a_run_that_was_loaded_anew_is_let_go_at_its_end(world: World, provider: ScriptedProvider):
+    held = Gate()
+    provider.add(Answer("one ", held, "more"), "two")
+    engine = await world.add_process()
+    run = await start(engine)
+    await held.reached.wait()
+    engine.worker._tokens[run.id].lose()  # as a refused write does; the record still names this worker
+    await settled(engine, run.id, RunStatus.COMPLETED)
+    await become(lambda: not engine.worker._drives)
+    assert engine.worker.run_count == 0

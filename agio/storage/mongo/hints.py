@@ -33,7 +33,7 @@ LINGER_S = 5.0
 AWAIT_MS = 1_000
 """How long the server holds back an answer that would be empty."""
 
-_PATIENCE_S = 1.0
+_PATIENCE_S = 3.0
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
 
