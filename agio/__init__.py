@@ -24,6 +24,7 @@ _HOMES = {
     "WebSearchTool": "agio.tools.builtin",
     "RateLimiter": "agio.security",
     "add_auth_middleware": "agio.api.access",
+    "add_rate_limit_middleware": "agio.api.rate_limits",
     "create_app": "agio.api.app",
     "sse_stream": "agio.api.text_stream",
     "tool": "agio.tools",

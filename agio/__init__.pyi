@@ -1,5 +1,6 @@
 from agio.api.access import add_auth_middleware as add_auth_middleware
 from agio.api.app import create_app as create_app
+from agio.api.rate_limits import add_rate_limit_middleware as add_rate_limit_middleware
 from agio.api.text_stream import sse_stream as sse_stream
 from agio.bootstrap.agent import Agent as Agent
 from agio.bootstrap.embedded import RunFailed as RunFailed
@@ -27,6 +28,7 @@ __all__ = [
     "WebSearchTool",
     "__version__",
     "add_auth_middleware",
+    "add_rate_limit_middleware",
     "create_app",
     "sse_stream",
     "tool",

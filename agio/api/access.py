@@ -281,10 +281,13 @@ def _alone(keys: Sequence[StaticKey], tokens: Sequence[StaticKey], open_paths: I
     return Access(settings, None)
 
 
-def insert_middleware(app: Starlette, middleware: Middleware) -> None:
-    """Add middleware inside of what gives every answer its CORS headers and request id, refusals included."""
+def insert_middleware(app: Starlette, middleware: Middleware, *, inside: type | None = None) -> None:
+    """Add middleware inside of what gives every answer its CORS headers and request id, refusals included.
+
+    `inside` names another one to be inside of.
+    """
     if app.middleware_stack is not None:
         raise RuntimeError("the application has begun to answer; add middleware before")
-    outermost: tuple[Any, ...] = (CORSMiddleware, RequestId)
+    outermost: tuple[Any, ...] = (CORSMiddleware, RequestId, inside)
     outer = [place for place, each in enumerate(app.user_middleware) if each.cls in outermost]
     app.user_middleware.insert(outer[-1] + 1 if outer else 0, middleware)

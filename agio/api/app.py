@@ -37,7 +37,9 @@ from agio.api.native import (
     users,
 )
 from agio.api.openapi import describe
+from agio.api.rate_limits import RateLimit
 from agio.bootstrap import DeclaredAgent, find_ui, make_access, make_runtime
+from agio.bootstrap.access import read_limit
 from agio.bootstrap.serving import check_open, uvicorn_host
 from agio.domain.agents import Agent
 from agio.domain.errors import Invalid
@@ -111,6 +113,8 @@ def create_app(
     problems.install(app)
     _add_routes(app, settings, ui_dir)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    if settings.rate_limit:
+        app.add_middleware(RateLimit, windows=access.windows, limit=read_limit(settings.rate_limit))
     app.add_middleware(AccessControl, access=access)
     app.add_middleware(HeadLimit, max_bytes=settings.max_head_bytes)
     if settings.trust_proxy:
@@ -166,7 +170,7 @@ def _allow_origins(app: FastAPI, origins: list[str]) -> None:
         allow_credentials="*" not in origins,
         expose_headers=[
             *("X-Request-ID", "X-Run-ID", "X-Session-ID", "Location", "Retry-After", "WWW-Authenticate"),
-            *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
+            *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "RateLimit-Policy"),
         ],
     )
 

@@ -23,7 +23,7 @@ from agio.tools import Tool
 
 log = logging.getLogger(__name__)
 
-IDLE_SETTINGS = ("rate_limit", "secret_key")
+IDLE_SETTINGS = ("secret_key",)
 """Accepted, and said at start not to do anything: what they promise is still to be built."""
 
 START_S = 2.0

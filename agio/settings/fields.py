@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     max_head_bytes: Annotated[int, Field(ge=4096)] = 32 * 1024
     """Largest request line with its headers, in bytes."""
     rate_limit: Annotated[str | None, AfterValidator(check_rate_limit)] = None
-    """Requests of one caller, as `<count>/<seconds>`, in all processes together; None: no limit. No effect yet."""
+    """Requests of one caller, as `<count>/<seconds>`, in all processes together; None: no limit."""
     wires: Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(read_list)] = None
     """Neighbours' interfaces to serve besides Agio's own, by name (`kawai`, `firefly`); None: all there are."""
     answer_timeout_s: Seconds | None = None

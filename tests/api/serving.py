@@ -96,7 +96,8 @@ async def serving(
     `given` are further settings.
     """
     provider = provider or ScriptedProvider(default="fine")
-    settings = Settings(database_url=f"sqlite:///{folder}/agio.db", **{"drain_s": 0.1} | given)
+    chosen: dict[str, Any] = {"database_url": f"sqlite:///{folder}/agio.db", "drain_s": 0.1} | given
+    settings = Settings(**chosen)
     runtime = make_runtime(settings, agents=[writer(), *agents], tools=tools, providers=[provider])
     app = create_app(settings, runtime=runtime)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

@@ -34,6 +34,7 @@ PUBLIC = [
     "WebSearchTool",
     "__version__",
     "add_auth_middleware",
+    "add_rate_limit_middleware",
     "create_app",
     "sse_stream",
     "tool",
