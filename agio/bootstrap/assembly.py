@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from agio.bootstrap.access import read_limit
 from agio.bootstrap.agents import DeclaredAgent, default_agents, to_agent
 from agio.domain.agents import Agent
 from agio.domain.errors import AlreadyExists
@@ -12,10 +13,12 @@ from agio.engine.caretaker import UpkeepSettings
 from agio.engine.clock import utc_now
 from agio.engine.engine import Engine
 from agio.engine.observer import NOBODY, Observer
+from agio.engine.quota import NO_QUOTA, Quota
 from agio.engine.settings import EngineSettings
 from agio.providers.base import Provider
 from agio.providers.model import OpenAIModel
 from agio.providers.registry import ProviderRegistry, ProviderSettings
+from agio.security import TokenQuota, Windows
 from agio.settings import Settings, Variables
 from agio.storage.port import TOOLS, Store, StoreSettings
 from agio.tools import AddressPolicy, GuardedClient, NetworkPolicy, Tool, ToolRegistry, http_tool_maker
@@ -107,7 +110,15 @@ def make_engine(
     now = utc_now()
     known = [agent if isinstance(agent, Agent) else to_agent(agent, registry, now) for agent in declared]
     all_agents = [*known, *default_agents(settings, registry, known, now)]
-    return Engine(store, registry, toolbox, engine_settings(settings), all_agents, observer)
+    quota = make_quota(settings, Windows(store))
+    return Engine(store, registry, toolbox, engine_settings(settings), all_agents, observer, quota)
+
+
+def make_quota(settings: Settings, windows: Windows) -> Quota:
+    """Return what counts the groups' tokens, where the settings limit them."""
+    every = read_limit(settings.group_tokens) if settings.group_tokens else None
+    own = {name: read_limit(given.tokens) for name, given in settings.group_limits.items() if given.tokens}
+    return TokenQuota(windows, every, own) if every or own else NO_QUOTA
 
 
 def engine_settings(settings: Settings) -> EngineSettings:
@@ -122,6 +133,7 @@ def engine_settings(settings: Settings) -> EngineSettings:
         drain_s=settings.drain_s,
         runs_per_worker=settings.max_runs_per_worker,
         runs_per_group=settings.max_runs_per_group,
+        runs_of_groups={name: own.runs for name, own in settings.group_limits.items() if own.runs is not None},
         on_restart=settings.on_restart,
         upkeep=UpkeepSettings(
             compact_after=settings.compact_after,

@@ -116,6 +116,12 @@ class TooManyFailures(TooMany):
     code = "too_many_failures"
 
 
+class QuotaExceeded(TooMany):
+    """The group has spent the tokens that it may for now"""
+
+    code = "quota_exceeded"
+
+
 class ProviderError(AgioError):
     """The model's endpoint failed.
 

@@ -16,6 +16,7 @@ from agio.domain.status import RESTING, RunStatus
 from agio.engine.caller import Caller
 from agio.engine.clock import utc_now
 from agio.engine.creation import get_run
+from agio.engine.quota import NO_QUOTA, Quota, check
 from agio.storage.port import Store
 
 
@@ -42,9 +43,10 @@ class ResumeRequest:
 class Commands:
     """Commands runs. `notify` tells this process's worker of a record that was just written."""
 
-    def __init__(self, store: Store, notify: Callable[[Run], None]) -> None:
+    def __init__(self, store: Store, notify: Callable[[Run], None], quota: Quota = NO_QUOTA) -> None:
         self._store = store
         self._notify = notify
+        self._quota = quota
 
     async def _change(self, caller: Caller, run_id: str, change: Callable[[Run], Run]) -> Run:
         try:
@@ -79,8 +81,10 @@ class Commands:
             NotFound: no such run or approval.
             InvalidTransition: it does not rest.
             Conflict: an approval was decided otherwise already.
+            QuotaExceeded: the group has spent its tokens.
         """
         run = await get_run(self._store, caller, run_id)
+        await check(self._quota, caller.group_id)
         for verdict in request.verdicts:
             approval = await self._approval(caller, verdict.approval_id)
             if approval.run_id != run_id:

@@ -21,6 +21,7 @@ from agio.engine.agents import Agents
 from agio.engine.caller import Caller
 from agio.engine.clock import utc_now
 from agio.engine.creation import check_run_id, check_status, first_entry, get_run, new_run, not_started
+from agio.engine.quota import NO_QUOTA, Quota, check
 from agio.engine.worker import Worker
 from agio.storage.port import BRANCHES, SESSIONS, RunCreation, Store
 
@@ -54,10 +55,11 @@ class Origin:
 class Continuing:
     """Begins runs and attempts at checkpoints; the process's worker takes new runs at once if it can."""
 
-    def __init__(self, store: Store, agents: Agents, worker: Worker) -> None:
+    def __init__(self, store: Store, agents: Agents, worker: Worker, quota: Quota = NO_QUOTA) -> None:
         self._store = store
         self._agents = agents
         self._worker = worker
+        self._quota = quota
 
     async def origin(self, caller: Caller, checkpoint_id: str, modifications: Mapping[str, Any]) -> Origin:
         """Read a checkpoint and plan what to continue with; writes nothing.
@@ -105,9 +107,10 @@ class Continuing:
         """Begin a new run on a new branch that starts at the checkpoint; the source stays as it is.
 
         Raises:
-            as `origin`; AlreadyExists: the run id is taken.
+            as `origin`; AlreadyExists: the run id is taken. QuotaExceeded: the group has spent its tokens.
         """
         check_run_id(request.run_id)
+        await check(self._quota, caller.group_id)
         origin = await self.origin(caller, request.checkpoint_id, request.modifications)
         now = utc_now()
         session = await self._session_of(caller, origin, request, now)
@@ -166,11 +169,12 @@ class Continuing:
         """Begin a new attempt of the same run at one of its checkpoints (in-place restore).
 
         Raises:
-            as `origin`; InvalidTransition: the run is live and not interrupted.
+            as `origin`; InvalidTransition: the run is live and not interrupted. QuotaExceeded.
         """
         origin = await self.origin(caller, request.checkpoint_id, request.modifications)
         allowed = (*TERMINAL, RunStatus.INTERRUPTED)
         check_status(origin.run, allowed)
+        await check(self._quota, caller.group_id)
         now = utc_now()
         branch = _branch(caller, origin, origin.run.session_id, now, kind="restore")
         await self._store.put_snapshot(caller.group_id, origin.plan.snapshot)
@@ -191,11 +195,12 @@ class Continuing:
         """Begin a new attempt of a failed or interrupted run at its last checkpoint.
 
         Raises:
-            NotFound: no such run. InvalidTransition: it is neither failed nor interrupted.
+            NotFound: no such run. InvalidTransition: it is neither failed nor interrupted. QuotaExceeded.
         """
         run = await get_run(self._store, caller, run_id)
         allowed = (RunStatus.FAILED, RunStatus.INTERRUPTED)
         check_status(run, allowed)
+        await check(self._quota, caller.group_id)
         last = await self._store.last_checkpoint(caller.group_id, run.id)
         own = last if last is not None and last.attempt == run.attempt else None
         now = utc_now()

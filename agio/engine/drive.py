@@ -16,6 +16,7 @@ from agio.domain.status import RunStatus, StopReason
 from agio.engine.clock import utc_now
 from agio.engine.journal import RunJournal
 from agio.engine.observer import NOBODY, Observer
+from agio.engine.quota import NO_QUOTA, Quota
 from agio.engine.settings import EngineSettings
 from agio.engine.state import RunState
 from agio.engine.token import ControlToken
@@ -36,6 +37,7 @@ class Services:
     owns: Callable[[Run], Awaitable[bool]]
     """Says whether a run is still this worker's, as far as it can be known before an effect."""
     observer: Observer = NOBODY
+    quota: Quota = NO_QUOTA
 
 
 @dataclass(slots=True, kw_only=True)

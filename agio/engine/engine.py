@@ -13,6 +13,7 @@ from agio.engine.conversations import Conversations
 from agio.engine.hub import Published
 from agio.engine.keyed import KeyedRequests
 from agio.engine.observer import NOBODY, Observer
+from agio.engine.quota import NO_QUOTA, Quota
 from agio.engine.reading import Reading
 from agio.engine.sessions import Sessions
 from agio.engine.settings import EngineSettings
@@ -38,16 +39,17 @@ class Engine:
         settings: EngineSettings,
         agents: Iterable[Agent] = (),
         observer: Observer = NOBODY,
+        quota: Quota = NO_QUOTA,
     ) -> None:
         self.store = store
         self.providers = providers
         self.toolbox = toolbox
         self.settings = settings
-        self.worker = Worker(store, providers, toolbox, settings, observer)
+        self.worker = Worker(store, providers, toolbox, settings, observer, quota)
         self.agents = Agents(store, providers, toolbox, agents)
-        self.starting = Starting(store, self.agents, self.worker)
-        self.continuing = Continuing(store, self.agents, self.worker)
-        self.commands = Commands(store, self.worker.notify)
+        self.starting = Starting(store, self.agents, self.worker, quota)
+        self.continuing = Continuing(store, self.agents, self.worker, quota)
+        self.commands = Commands(store, self.worker.notify, quota)
         self.reading = Reading(store, toolbox)
         self.keyed = KeyedRequests(store)
         self.sessions = Sessions(store, self.commands, self.reading, self.worker.hub)

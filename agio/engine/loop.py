@@ -10,7 +10,7 @@ from typing import Literal
 from agio import crashes
 from agio.domain import control
 from agio.domain import events as ev
-from agio.domain.errors import LeaseLost, ProviderError, StoreUnavailable
+from agio.domain.errors import LeaseLost, ProviderError, QuotaExceeded, StoreUnavailable
 from agio.domain.ids import new_id
 from agio.domain.messages import Message
 from agio.domain.runs import Run, RunUpdate
@@ -220,6 +220,10 @@ async def _advance(drive: Drive) -> bool:
         return True
     if over := _over_budget(drive):
         await drive.fail("budget_exceeded", over)
+        return True
+    if wait_s := await drive.services.quota.wait_s(state.run.group_id):
+        text = f"the group has spent its tokens; some are free again in {wait_s:.0f} s: retry then"
+        await drive.fail(QuotaExceeded.code, text, retryable=True)
         return True
     if not state.in_step:
         state.step += 1

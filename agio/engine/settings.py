@@ -1,5 +1,6 @@
 """How the engine behaves; built once by the composition root."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -21,6 +22,8 @@ class EngineSettings:
     runs_per_worker: int = 500
     runs_per_group: int | None = None
     """Runs of one group that all workers together execute at once; None: no limit."""
+    runs_of_groups: Mapping[str, int] = field(default_factory=dict)
+    """The same of certain groups, in its place."""
     max_claims: int = 5
     """Claims after a crash without progress before a run is left `interrupted`."""
     on_restart: Literal["resume", "cancel"] = "resume"

@@ -19,6 +19,7 @@ from agio.engine.caller import Caller
 from agio.engine.clock import utc_now
 from agio.engine.creation import check_run_id, first_entry, new_run, not_started
 from agio.engine.expiry import begin_anew, has_expired
+from agio.engine.quota import NO_QUOTA, Quota, check
 from agio.engine.worker import Worker
 from agio.storage.port import SESSIONS, RunCreation, Store
 
@@ -49,10 +50,11 @@ class StartRequest:
 class Starting:
     """Begins runs; the process's worker takes them at once if it can."""
 
-    def __init__(self, store: Store, agents: Agents, worker: Worker) -> None:
+    def __init__(self, store: Store, agents: Agents, worker: Worker, quota: Quota = NO_QUOTA) -> None:
         self._store = store
         self._agents = agents
         self._worker = worker
+        self._quota = quota
 
     async def start(self, caller: Caller, request: StartRequest) -> Run:
         """Accept a message; the run is durable when this returns.
@@ -61,11 +63,13 @@ class Starting:
             NotFound: no such agent; no such branch in that session.
             Conflict: the agent is disabled, the run id is taken, or the branch is busy (`reject`).
             Invalid: a modification that a new turn cannot have, an unknown tool or provider.
+            QuotaExceeded: the group has spent its tokens.
         """
         agent = await self._agents.get(caller, request.agent_id)
         if not agent.enabled:
             raise Conflict(f"the agent {agent.id!r} is disabled; enable it first")
         check_run_id(request.run_id)
+        await check(self._quota, caller.group_id)
         snapshot = await self._modified(caller, agent, request)
         now = utc_now()
         session, is_new = await self._session(caller, request, agent, now)

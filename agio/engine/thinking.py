@@ -118,7 +118,7 @@ async def think(drive: Drive, request: ModelRequest, *, show: bool = True) -> An
         try:
             outcome = await drive.token.guard(_stream(drive, request, answer, show=show))
         except ProviderError as error:
-            _report(drive, answer, error.code)
+            await _report(drive, answer, error.code)
             reset_partial(drive)
             if not error.retryable or attempt == settings.provider_attempts:
                 raise
@@ -126,7 +126,7 @@ async def think(drive: Drive, request: ModelRequest, *, show: bool = True) -> An
             if stop is not None:
                 return stop
             continue
-        _report(drive, answer, "ok" if isinstance(outcome, Done) else "stopped")
+        await _report(drive, answer, "ok" if isinstance(outcome, Done) else "stopped")
         drive.state.step_usage = drive.state.step_usage.plus(answer.usage)
         if isinstance(outcome, Done):
             drive.state.partial_message_id, drive.state.partial_text = None, ""
@@ -136,8 +136,8 @@ async def think(drive: Drive, request: ModelRequest, *, show: bool = True) -> An
     raise AssertionError("unreachable")
 
 
-def _report(drive: Drive, answer: Answer, outcome: str) -> None:
-    """Tell who watches of one call of the model."""
+async def _report(drive: Drive, answer: Answer, outcome: str) -> None:
+    """Tell who watches of one call of the model, and count what it spent."""
     snapshot = drive.state.snapshot
     begun_at = answer.begun_at
     drive.services.observer.asked(
@@ -150,6 +150,7 @@ def _report(drive: Drive, answer: Answer, outcome: str) -> None:
             usage=answer.usage,
         )
     )
+    await drive.services.quota.spend(drive.state.run.group_id, answer.usage.total_tokens)
 
 
 def reset_partial(drive: Drive) -> None:

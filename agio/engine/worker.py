@@ -26,6 +26,7 @@ from agio.engine.journal import JournalWriter
 from agio.engine.keyed import KeyedRequests
 from agio.engine.loop import Claim, drive_run
 from agio.engine.observer import NOBODY, Observer
+from agio.engine.quota import NO_QUOTA, Quota
 from agio.engine.settings import EngineSettings
 from agio.engine.tasks import end
 from agio.engine.token import ControlToken
@@ -68,12 +69,14 @@ class Worker:
         toolbox: Toolbox,
         settings: EngineSettings,
         observer: Observer = NOBODY,
+        quota: Quota = NO_QUOTA,
     ) -> None:
         self.id = new_id()
         self.hub = Hub(settings.queue_entries)
         self._store = store
         self._settings = settings
         self._observer = observer
+        self._limits = WorkerLimits(runs_per_group=settings.runs_per_group, own=settings.runs_of_groups)
         self._writer = JournalWriter(store, self.hub, observer)
         self._services = Services(
             store=store,
@@ -83,6 +86,7 @@ class Worker:
             worker_id=self.id,
             owns=self._owns,
             observer=observer,
+            quota=quota,
         )
         self._caretaker = Caretaker(store, settings.upkeep, self.id, settings.lease_s)
         self._tokens: dict[str, ControlToken] = {}
@@ -301,7 +305,7 @@ class Worker:
         Carried out even when the caller is cancelled meanwhile. `is_blank`: its branch has no message.
         Raises as `RunStore.create_run`.
         """
-        if not self._has_room():
+        if not self._has_room(creation.run.group_id):
             self._has_backlog = True
             made = await self._store.create_run(creation)
             crashes.at("accept")
@@ -312,9 +316,9 @@ class Worker:
         task.add_done_callback(self._arrivals.pop)
         return await asyncio.shield(task)
 
-    def _has_room(self) -> bool:
+    def _has_room(self, group_id: str) -> bool:
         """Say whether a run may be ours at once: nobody must be kept waiting by it, nor a limit be passed."""
-        if self._draining or self._has_backlog or self._settings.runs_per_group is not None:
+        if self._draining or self._has_backlog or self._limits.of(group_id) is not None:
             return False
         return self.run_count + len(self._arrivals) < self._settings.runs_per_worker
 
@@ -344,7 +348,7 @@ class Worker:
                 await self._try(self._adopt())
 
     async def _claim_ready(self) -> None:
-        limits = WorkerLimits(runs_per_group=self._settings.runs_per_group)
+        limits = self._limits
         while not self._draining:
             is_full = self.run_count + len(self._arrivals) >= self._settings.runs_per_worker
             if is_full:

@@ -7,6 +7,7 @@ from agio.security.passwords import hash_password
 from agio.security.people import People
 from agio.security.principal import ANYONE, Principal, StreamScope
 from agio.security.proxy import IDENTITY_HEADERS
+from agio.security.quota import TokenQuota
 from agio.security.rate_limit import RateLimiter
 from agio.security.settings import AccessSettings
 from agio.security.static_keys import StaticKey, name_keys
@@ -30,6 +31,7 @@ __all__ = [
     "StaticKey",
     "StreamScope",
     "StreamTokens",
+    "TokenQuota",
     "WebToken",
     "Windows",
     "find_credentials",

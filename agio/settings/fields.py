@@ -58,6 +58,17 @@ class User(BaseModel):
     roles: tuple[RoleName, ...] = ("operator",)
 
 
+class GroupLimits(BaseModel):
+    """What one group may do, in place of what every group may."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    runs: Count | None = None
+    """Runs that all processes together execute at once."""
+    tokens: Annotated[str | None, AfterValidator(check_rate_limit)] = None
+    """As `<count>/<seconds>`."""
+
+
 class NamedKey(BaseModel):
     """A key of a program, with what it may do."""
 
@@ -201,6 +212,10 @@ class Settings(BaseSettings):
     """Seconds after its last use that a session of POST /chat or GET /stream expires."""
     max_runs_per_group: Count | None = None
     """Runs of one group that all processes together execute at once; None: no limit."""
+    group_tokens: Annotated[str | None, AfterValidator(check_rate_limit)] = None
+    """Tokens that one group may spend, as `<count>/<seconds>`, in all processes together; None: no limit."""
+    group_limits: Annotated[dict[str, GroupLimits], NoDecode, BeforeValidator(read_json)] = Field(default_factory=dict)
+    """Limits of certain groups by name, in place of the two above: `{"team-a": {"runs": 5, "tokens": "1000/3600"}}`."""
     max_runs_per_worker: Count = 500
     """Runs that one process executes at once."""
     lease_s: Seconds = 10.0

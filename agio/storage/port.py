@@ -82,6 +82,12 @@ class WorkerLimits:
 
     runs_per_group: int | None = None
     """Runs of one group that workers own at once, in the whole installation; None: no limit."""
+    own: Mapping[str, int] = field(default_factory=dict)
+    """Limits of certain groups, in its place."""
+
+    def of(self, group_id: str) -> int | None:
+        """Return the limit of a group."""
+        return self.own.get(group_id, self.runs_per_group)
 
 
 @dataclass(slots=True)

@@ -65,8 +65,9 @@ class LeaseMethods(JournalMethods, RemovalMethods):
         while (state := await self._next_ready(full)) is not None:
             line = line_of(state.run.group_id)
             slot = None
-            if limits.runs_per_group is not None and not state.run.has_command:
-                slot = await self._free_slot(state.run.group_id, limits.runs_per_group)
+            limit = limits.of(state.run.group_id)
+            if limit is not None and not state.run.has_command:
+                slot = await self._free_slot(state.run.group_id, limit)
                 if slot is None:
                     full.add(line)
                     continue

@@ -22,7 +22,7 @@ def find_next_ready(connection: Connection, limits: WorkerLimits, *, after_group
     Over its limit a group still gets its runs with commands. None: there is no such run.
     """
     for group_id in _turns(connection, after_group):
-        kinds = (True,) if _is_full(connection, group_id, limits.runs_per_group) else (True, False)
+        kinds = (True,) if _is_full(connection, group_id, limits.of(group_id)) else (True, False)
         rows = [connection.execute(_OLDEST, (group_id, has_command)).fetchone() for has_command in kinds]
         oldest = min((row for row in rows if row is not None), default=None)
         if oldest is not None:

@@ -179,6 +179,13 @@ class TestLimits:
         assert [run is not None for run in claimed] == [True, True, False]
         assert await store.claim_ready("worker-1", NO_LIMITS) is not None
 
+    async def test_limit_of_its_own_counts_in_place_of_the_others(self, store: Store, group: str) -> None:
+        for i in range(3):
+            await store.create_run(make_creation(group, at_s=i))
+        claimed = [await store.claim_ready("worker-1", WorkerLimits(own={group: 2})) for _ in range(3)]
+        assert [run is not None for run in claimed] == [True, True, False]
+        assert await store.claim_ready("worker-1", WorkerLimits(runs_per_group=1, own={group: 3})) is not None
+
     async def test_share_counts_all_workers(self, store: Store, other: Store, group: str) -> None:
         for i in range(2):
             await store.create_run(make_creation(group, at_s=i))
