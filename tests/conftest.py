@@ -10,10 +10,11 @@ from tests.support.mongod import (
     WHEEL,
     Mongod,
     ReplicaSet,
+    SharedDatabase,
     find_mongod,
-    fresh_database,
     mongod_is_required,
     running,
+    shared_database,
 )
 from tests.support.network import forbid_outside_network
 
@@ -73,18 +74,32 @@ def mongo_three_nodes() -> Iterator[ReplicaSet]:
         yield servers
 
 
-@pytest.fixture
-def mongo_standalone_uri(mongo_standalone: Mongod) -> Iterator[str]:
-    """The URI of a fresh database on the standalone server; dropped after the test."""
-    with fresh_database(mongo_standalone) as uri:
-        yield uri
+@pytest.fixture(scope="session")
+def shared_on_standalone(mongo_standalone: Mongod) -> Iterator[SharedDatabase]:
+    """What tests on the standalone server take turns at."""
+    with shared_database(mongo_standalone) as shared:
+        yield shared
+
+
+@pytest.fixture(scope="session")
+def shared_on_replica_set(mongo_replica_set: ReplicaSet) -> Iterator[SharedDatabase]:
+    """What tests on the replica set of one take turns at."""
+    with shared_database(mongo_replica_set) as shared:
+        yield shared
 
 
 @pytest.fixture
-def mongo_uri(mongo_replica_set: ReplicaSet) -> Iterator[str]:
-    """The URI of a fresh database on the replica set of one; dropped after the test."""
-    with fresh_database(mongo_replica_set) as uri:
-        yield uri
+def mongo_standalone_uri(shared_on_standalone: SharedDatabase) -> str:
+    """The URI of a database with nothing in it, on the standalone server."""
+    shared_on_standalone.empty()
+    return shared_on_standalone.uri
+
+
+@pytest.fixture
+def mongo_uri(shared_on_replica_set: SharedDatabase) -> str:
+    """The URI of a database with nothing in it, on the replica set of one."""
+    shared_on_replica_set.empty()
+    return shared_on_replica_set.uri
 
 
 def _binary() -> Path:

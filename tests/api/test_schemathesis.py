@@ -39,10 +39,10 @@ database = "none"
 negative_data_rejection.expected-statuses = [400, 404, 405, 409, 413, 422]
 
 [phases.fuzzing]
-generation.max-examples = 20
+generation.max-examples = 8
 
 [phases.stateful]
-generation.max-examples = 10
+generation.max-examples = 4
 
 [[operations]]
 include-operation-id = "followEvents"

@@ -3,9 +3,8 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,13 @@ from typing import Any
 import pytest
 from mongomock.collection import Collection
 from mongomock_motor import AsyncMongoMockClient
-from pymongo import IndexModel, MongoClient
+from pymongo import IndexModel
 from pymongo.database import Database
 
 from agio.storage.port import Store, StoreSettings
 from agio.testing.conformance.backend import Backend
 from agio.testing.conformance.fixtures import declared, group, open_store, other, store
-from tests.support.mongod import fresh_database
+from tests.support.mongod import SharedDatabase
 
 __all__ = ["declared", "group", "open_store", "other", "store"]
 
@@ -122,53 +121,22 @@ def _execute(file: Path, statement: str, *values: Any) -> None:
         assert connection.execute(statement, values).rowcount == 1
 
 
-@dataclass(frozen=True)
-class Shared:
-    """One database for all tests of a server: indexes take longer to make than documents to delete."""
-
-    uri: str
-    client: MongoClient[dict[str, Any]]
-
-    @property
-    def database(self) -> Database[dict[str, Any]]:
-        return self.client.get_default_database()
-
-
-@pytest.fixture(scope="session")
-def standalone_database(request: pytest.FixtureRequest) -> Iterator[Shared]:
-    """On a server without replication."""
-    with fresh_database(request.getfixturevalue("mongo_standalone")) as uri, _client(uri) as client:
-        yield Shared(uri, client)
-
-
-@pytest.fixture(scope="session")
-def replica_set_database(request: pytest.FixtureRequest) -> Iterator[Shared]:
-    """On a replica set of one."""
-    with fresh_database(request.getfixturevalue("mongo_replica_set")) as uri, _client(uri) as client:
-        yield Shared(uri, client)
-
-
-def _client(uri: str) -> MongoClient[dict[str, Any]]:
-    return MongoClient(uri)
-
-
 @pytest.fixture
-def standalone_backend(standalone_database: Shared) -> Backend:
+def standalone_backend(shared_on_standalone: SharedDatabase) -> Backend:
     """A server without replication."""
-    return _mongo("mongo-standalone", standalone_database, hint_source="none")
+    return _mongo("mongo-standalone", shared_on_standalone, hint_source="none")
 
 
 @pytest.fixture
-def replica_set_backend(replica_set_database: Shared) -> Backend:
+def replica_set_backend(shared_on_replica_set: SharedDatabase) -> Backend:
     """A replica set of one."""
-    return _mongo("mongo-replica-set", replica_set_database, hint_source="change_stream")
+    return _mongo("mongo-replica-set", shared_on_replica_set, hint_source="change_stream")
 
 
-def _mongo(name: str, shared: Shared, *, hint_source: Any) -> Backend:
+def _mongo(name: str, shared: SharedDatabase, *, hint_source: Any) -> Backend:
     from agio.storage.mongo import MongoStore  # noqa: PLC0415 - one adapter may be missing
 
-    for collection in shared.database.list_collection_names():
-        shared.database[collection].delete_many({})
+    shared.empty()
 
     def make(inline_limit: int) -> Store:
         return MongoStore(StoreSettings(url=shared.uri, inline_limit=inline_limit))

@@ -15,7 +15,7 @@ from pymongo import MongoClient
 from agio.storage.port import Store
 from agio.testing.conformance.backend import Backend
 from agio.testing.conformance.deeds import DEEDS, Preparation
-from tests.conformance.conftest import Shared
+from tests.support.mongod import SharedDatabase
 
 pytestmark = [pytest.mark.mongo, pytest.mark.faults]
 
@@ -46,12 +46,12 @@ async def test_it_is_done_once(
     store: Store,
     backend: Backend,
     group: str,
-    replica_set_database: Shared,
+    shared_on_replica_set: SharedDatabase,
     prepare: Preparation,
     fault: Mapping[str, Any],
     times: int,
 ):
     deed = await prepare(store, backend, group)
-    with _failing(replica_set_database.client, fault, times):
+    with _failing(shared_on_replica_set.client, fault, times):
         await deed.call()
     assert await deed.seen() == deed.once

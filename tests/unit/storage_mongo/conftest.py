@@ -12,7 +12,7 @@ from pymongo.database import Database as SyncDatabase
 
 from agio.storage.mongo import MongoStore
 from agio.storage.port import StoreSettings
-from tests.support.mongod import Mongod, ReplicaSet, find_mongod, fresh_database, running
+from tests.support.mongod import Mongod, find_mongod, running
 
 OpenStore: TypeAlias = Callable[..., Awaitable[MongoStore]]
 Fail: TypeAlias = Callable[..., AbstractContextManager[None]]
@@ -30,23 +30,6 @@ def _collected() -> Iterator[None]:
     """Let such sockets be found here and not by a later test of others."""
     yield
     gc.collect()
-
-
-@pytest.fixture(scope="session")
-def _database(mongo_replica_set: ReplicaSet) -> Iterator[str]:
-    """One database for all tests: indexes take longer to make than documents to delete."""
-    with fresh_database(mongo_replica_set) as uri:
-        yield uri
-
-
-@pytest.fixture
-def mongo_uri(_database: str) -> str:
-    """The URI of a database with nothing in it, on a replica set of one."""
-    with MongoClient[dict[str, Any]](_database) as client:
-        database = client.get_default_database()
-        for name in database.list_collection_names():
-            database[name].delete_many({})
-    return _database
 
 
 @pytest.fixture
