@@ -160,6 +160,8 @@ class Run:
     detached: bool = True
     tags: tuple[str, ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)
+    trace: str | None = None
+    """The W3C `traceparent` that the spans of its work belong to; None: nobody traces it."""
     created_by: str = "anonymous"
     created_at: datetime
     started_at: datetime | None = None

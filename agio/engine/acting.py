@@ -260,7 +260,8 @@ async def _call(drive: Drive, one: _Planned) -> None:
     )
     began = time.monotonic()
     try:
-        text = await execute(one.tool, context, one.text)
+        with drive.services.observer.calling(call):
+            text = await execute(one.tool, context, one.text)
         crashes.at("effect")
     except ToolError as error:
         if error.code == "invalid_arguments":

@@ -305,6 +305,7 @@ class Worker:
         Carried out even when the caller is cancelled meanwhile. `is_blank`: its branch has no message.
         Raises as `RunStore.create_run`.
         """
+        creation = replace(creation, run=self._observer.accepted(creation.run))
         if not self._has_room(creation.run.group_id):
             self._has_backlog = True
             made = await self._store.create_run(creation)

@@ -141,6 +141,8 @@ class Settings(BaseSettings):
     """`auto`: lines for people on a terminal, JSON lines elsewhere."""
     metrics_enabled: bool = True
     """Serve figures for Prometheus at /metrics."""
+    traces_enabled: bool = False
+    """Make OpenTelemetry spans of runs; needs `agio[otel]`, and OTEL_* variables say where they go."""
     config_file: Path | None = None
     """YAML file with further settings; variables win over it."""
 
