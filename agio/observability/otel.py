@@ -70,8 +70,10 @@ class OTelTracing:
     of those who work on it.
     """
 
-    def __init__(self, provider: trace.TracerProvider, version: str = "") -> None:
+    def __init__(self, provider: TracerProvider, version: str = "", *, exporter: SpanExporter | None = None) -> None:
+        """Args: exporter: what `close` closes; None: the provider is somebody else's."""
         self._provider = provider
+        self._exporter = exporter
         self._tracer = provider.get_tracer("agio", version)
         self._driven: dict[str, Span] = {}
 
@@ -91,11 +93,14 @@ class OTelTracing:
 
     def close(self) -> None:
         """Send what is left. A collector that is away must not keep the process."""
-        if not isinstance(self._provider, TracerProvider):
+        if self._exporter is None:
             return
         sending = threading.Thread(target=self._provider.shutdown, daemon=True, name="agio-otel-close")
         sending.start()
         sending.join(CLOSE_S)
+        if sending.is_alive():
+            self._exporter.shutdown()  # else it tries again for ten seconds, while nobody waits
+            sending.join(CLOSE_S)
 
     # -- Observer
 
@@ -227,9 +232,10 @@ def start_tracing(version: str) -> OTelTracing:
     provider = TracerProvider(
         resource=Resource.create({"service.version": version, **_service()}), shutdown_on_exit=False
     )
-    if (exporter := _exporter(os.environ.get("OTEL_TRACES_EXPORTER", "otlp").strip())) is not None:
+    exporter = _exporter(os.environ.get("OTEL_TRACES_EXPORTER", "otlp").strip())
+    if exporter is not None:
         provider.add_span_processor(BatchSpanProcessor(exporter))
-    return OTelTracing(provider, version)
+    return OTelTracing(provider, version, exporter=exporter)
 
 
 def _service() -> dict[str, str]:

@@ -99,6 +99,7 @@ def test_collector_that_is_away_does_not_keep_the_process(monkeypatch: pytest.Mo
         with traces.calling(ToolCall(id="c1", name="look_up", arguments="")):
             pass
         traces.close()
+    assert not [thread.name for thread in threading.enumerate() if thread.name == "agio-otel-close"]
 
 
 def test_exporter_that_nobody_knows_is_refused(monkeypatch: pytest.MonkeyPatch):

@@ -1,6 +1,5 @@
 """OpenTelemetry spans of a run's work: who is whose child, what they say, and what they keep to themselves."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -51,10 +50,8 @@ def parent_of(span: ReadableSpan) -> int | None:
 
 
 @pytest.fixture
-def spans() -> Iterator[Spans]:
-    made = Spans()
-    yield made
-    made.tracing.close()
+def spans() -> Spans:
+    return Spans()
 
 
 async def let_go(engine: Engine) -> None:
