@@ -222,6 +222,8 @@ class RunUpdate:
     """Commands up to this one were heard."""
     keep_order: bool = False
     """The order was heard, but its words could not be said yet."""
+    called: tuple[str, ...] = ()
+    """Tool calls that are about to be made: the permission to make them again ends, even if the order is kept."""
     pause_done: bool = False
     """The pause was carried out."""
     marks_done: int = 0

@@ -53,7 +53,8 @@ async def act(drive: Drive) -> Stop | Rest | None:
         for one in planned:
             _announce(drive, one)
         if drive.token.run.order is not None:
-            drive.journal.attach(drive.update())  # a permission to call again ends with the call
+            called = tuple(one.call.id for one in planned)
+            drive.journal.attach(drive.update(called=called))  # a permission to call again ends with the call
         await drive.commit()
         if not await drive.services.owns(drive.state.run):
             drive.token.lose()
