@@ -222,6 +222,8 @@ class Settings(BaseSettings):
     """Runs that one process executes at once."""
     lease_s: Seconds = 10.0
     """Seconds without a heartbeat after which another process may take a process's runs."""
+    local_takeover: bool = True
+    """A process of the same machine that is gone is replaced at once, not when its lease has run out."""
     drain_s: Annotated[float, Field(ge=0)] = 30.0
     """Seconds that a stopping process gives its runs to reach the end of a step."""
     on_restart: Literal["resume", "cancel"] = "resume"
