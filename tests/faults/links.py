@@ -77,5 +77,5 @@ def spoil(file: Path) -> None:
             updated(self, count)
 
     PyMongoProtocol.write = write_through  # type: ignore[method-assign]
-    PyMongoProtocol.buffer_updated = read_through  # type: ignore[method-assign]
+    PyMongoProtocol.buffer_updated = read_through  # type: ignore[method-assign, assignment]
     pool_shared._async_create_connection = links.connect
