@@ -6,7 +6,7 @@ import platform
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import commands, crowds, keeping, stepping, streaming
+from benchmarks import commands, crowds, growing, keeping, stepping, streaming
 from benchmarks.report import Table
 from benchmarks.setting import Setting, prepared
 
@@ -22,6 +22,10 @@ SCENARIOS: dict[str, Callable[[Setting], Table]] = {
     "paused": crowds.paused,
     "sizes": keeping.sizes,
     "replay": keeping.replay,
+    "growth-runs": growing.runs,
+    "growth-steps": growing.steps,
+    "growth-readers": growing.readers,
+    "growth-workers": growing.workers,
 }
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from benchmarks.load import chat, many
+from benchmarks.load import Stream, chat, many
 from benchmarks.processes import Server
 from benchmarks.report import Table, median, percentile
 from benchmarks.setting import PROXIES, Setting
@@ -94,12 +94,17 @@ def _paced(server: Server, tokens: int) -> tuple[float, float, float, float]:
     model = f"fake?tokens={tokens}&pace=50"
     streams, took_s = asyncio.run(many(server.port, model, 200, keep_arrivals=True))
     cores = (server.cpu_s() - before) / took_s
-    late: list[float] = []
-    for stream in streams:
-        times, counts = stream.arrivals[::2], stream.arrivals[1::2]
-        seen = 0
-        for at, count in zip(times, counts, strict=True):
-            late += [max(0.0, at - times[0] - (seen + offset) / 50) * 1000 for offset in range(int(count))]
-            seen += int(count)
+    late = [value for stream in streams for value in lateness(stream, 50)]
     over = sum(value > 250 for value in late) / len(late) * 100
     return percentile(late, 0.5), percentile(late, 0.99), over, cores
+
+
+def lateness(stream: Stream, pace: float) -> list[float]:
+    """Return how many milliseconds each token was behind the schedule of the first one."""
+    late: list[float] = []
+    times, counts = stream.arrivals[::2], stream.arrivals[1::2]
+    seen = 0
+    for at, count in zip(times, counts, strict=True):
+        late += [max(0.0, at - times[0] - (seen + offset) / pace) * 1000 for offset in range(int(count))]
+        seen += int(count)
+    return late

@@ -38,6 +38,7 @@ from agio.api.native import (
 )
 from agio.api.openapi import describe
 from agio.api.rate_limits import RateLimit
+from agio.api.tracing import CallersTrace
 from agio.bootstrap import DeclaredAgent, find_ui, make_access, make_runtime
 from agio.bootstrap.access import read_limit
 from agio.bootstrap.serving import check_open, uvicorn_host
@@ -45,6 +46,7 @@ from agio.domain.agents import Agent
 from agio.domain.errors import Invalid
 from agio.observability.logs import setup_logging
 from agio.observability.metrics import Metrics
+from agio.observability.traces import Traces
 from agio.settings import Settings, load_settings
 from agio.tools import Tool
 
@@ -122,6 +124,9 @@ def create_app(
     if enable_cors if cors is None else cors:
         _allow_origins(app, list(cors_origins if cors_origins is not None else settings.cors_origins))
     _meter(app, made)
+    traces: Traces | None = getattr(made, "traces", None)
+    if traces is not None:
+        app.add_middleware(CallersTrace, traces=traces)
     app.add_middleware(RequestId)
     return app
 

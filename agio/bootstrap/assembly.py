@@ -130,6 +130,7 @@ def engine_settings(settings: Settings) -> EngineSettings:
     }
     return EngineSettings(
         lease_s=settings.lease_s,
+        local_takeover=settings.local_takeover,
         drain_s=settings.drain_s,
         runs_per_worker=settings.max_runs_per_worker,
         runs_per_group=settings.max_runs_per_group,

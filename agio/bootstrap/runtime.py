@@ -6,16 +6,19 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, runtime_checkable
 
+from agio import __version__
 from agio.bootstrap.agents import DeclaredAgent
 from agio.bootstrap.assembly import make_engine
 from agio.bootstrap.signals import install_drain_signal, stop_this_process, watch_parent
 from agio.domain.agents import Agent
-from agio.domain.errors import AgioError, StoreUnavailable
+from agio.domain.errors import AgioError, Invalid, StoreUnavailable
 from agio.engine.engine import Engine
+from agio.engine.observer import Both, Observer
 from agio.engine.tasks import end
 from agio.observability.metrics import Metrics
 from agio.observability.observer import ProcessObserver
 from agio.observability.shared import metrics_folder
+from agio.observability.traces import Traces
 from agio.providers.base import Provider
 from agio.providers.model import OpenAIModel
 from agio.settings import Settings
@@ -91,8 +94,17 @@ class Runtime:
     database is there. It never takes another one.
     """
 
-    def __init__(self, engine: Engine, *, metrics: Metrics | None = None, retry_s: float = RETRY_S) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        metrics: Metrics | None = None,
+        traces: Traces | None = None,
+        retry_s: float = RETRY_S,
+    ) -> None:
         self.engine = engine
+        self.traces = traces
+        """Spans of this process; None: they are switched off."""
         self.metrics = metrics
         """Figures of this server; None: they are switched off."""
         self.ready = False
@@ -138,6 +150,8 @@ class Runtime:
                 await end([self._drain])  # over by now, or as stuck as the stop was
         finally:
             await _close(self.engine)
+            if self.traces is not None:
+                await asyncio.to_thread(self.traces.close)
 
     def drain(self) -> None:
         """Begin to hand runs over, and to end all streams; returns at once. `stop` waits for it."""
@@ -188,6 +202,29 @@ def make_runtime(
         if getattr(settings, name) is not None:
             log.warning("a setting has no effect yet", extra={"setting": f"AGIO_{name.upper()}"})
     metrics = Metrics(metrics_folder()) if settings.metrics_enabled else None
-    observer = ProcessObserver(metrics)
+    observer: Observer = ProcessObserver(metrics)
+    traces = start_traces() if settings.traces_enabled else None
+    if traces is not None:
+        observer = Both(observer, traces)
     engine = make_engine(settings, agents=agents, tools=tools, providers=providers, observer=observer)
-    return Runtime(engine, metrics=metrics)
+    return Runtime(engine, metrics=metrics, traces=traces)
+
+
+class _Tracing(Observer, Traces, Protocol):
+    """Watches the engine, and takes callers' spans."""
+
+
+def start_traces() -> _Tracing:
+    """Return what makes this process's spans.
+
+    Raises:
+        Invalid: the extra is not installed, or OTEL_TRACES_EXPORTER is wrong.
+    """
+    try:
+        from agio.observability.otel import start_tracing  # noqa: PLC0415 - an optional extra
+    except ImportError as error:
+        raise Invalid(
+            f"AGIO_TRACES_ENABLED needs an extra that is not installed ({error}): pip install 'agio[otel]'",
+            field="traces_enabled",
+        ) from error
+    return start_tracing(__version__)

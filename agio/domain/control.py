@@ -243,8 +243,10 @@ def project(run: Run, update: RunUpdate, *, epoch: int, at: datetime) -> Run:
     if run.epoch != epoch:
         raise LeaseLost(f"run {run.id!r} has epoch {run.epoch}, the writer has {epoch}")
     ack = run.control_ack if update.control_ack is None else max(run.control_ack, update.control_ack)
-    acted_on = run.order is not None and run.order.seq <= ack and not update.keep_order
-    order = None if acted_on else run.order
+    order = run.order
+    if order is not None and order.seq <= ack:
+        again = tuple(call_id for call_id in order.retry_tools if call_id not in update.called)
+        order = replace(order, retry_tools=again) if update.keep_order else None
     fresh = replace(
         run,
         step=run.step if update.step is None else update.step,

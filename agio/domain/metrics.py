@@ -60,3 +60,5 @@ class ModelCall:
     first_token_s: float | None
     """Until the first piece of the answer; None: there was none."""
     usage: Usage
+    finish: str | None = None
+    """Why the answer ended, in the provider's word; None: it did not."""

@@ -160,6 +160,8 @@ class Run:
     detached: bool = True
     tags: tuple[str, ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)
+    trace: str | None = None
+    """The W3C `traceparent` that the spans of its work belong to; None: nobody traces it."""
     created_by: str = "anonymous"
     created_at: datetime
     started_at: datetime | None = None
@@ -220,6 +222,8 @@ class RunUpdate:
     """Commands up to this one were heard."""
     keep_order: bool = False
     """The order was heard, but its words could not be said yet."""
+    called: tuple[str, ...] = ()
+    """Tool calls that are about to be made: the permission to make them again ends, even if the order is kept."""
     pause_done: bool = False
     """The pause was carried out."""
     marks_done: int = 0

@@ -53,7 +53,8 @@ async def act(drive: Drive) -> Stop | Rest | None:
         for one in planned:
             _announce(drive, one)
         if drive.token.run.order is not None:
-            drive.journal.attach(drive.update())  # a permission to call again ends with the call
+            called = tuple(one.call.id for one in planned)
+            drive.journal.attach(drive.update(called=called))  # a permission to call again ends with the call
         await drive.commit()
         if not await drive.services.owns(drive.state.run):
             drive.token.lose()
@@ -260,7 +261,8 @@ async def _call(drive: Drive, one: _Planned) -> None:
     )
     began = time.monotonic()
     try:
-        text = await execute(one.tool, context, one.text)
+        with drive.services.observer.calling(call):
+            text = await execute(one.tool, context, one.text)
         crashes.at("effect")
     except ToolError as error:
         if error.code == "invalid_arguments":

@@ -161,6 +161,12 @@ class Drive:
         for words in self.unsaid():
             self.say(Message(id=words.id, role="user", content=words.content))
 
+    def begin_step(self) -> None:
+        """Announce that the model is asked, or the tools are called, for the present step."""
+        self.journal.emit(ev.StepStarted(step=self.state.step))
+        self.services.observer.step_began(self.state.step)
+        self.state.in_step, self.step_began = True, time.monotonic()
+
     async def complete_step(self, kind: CheckpointKind) -> None:
         """Close the step under way with a checkpoint and wait until it is durable."""
         await self.make_room()
@@ -173,6 +179,7 @@ class Drive:
         state = self.state
         took = round((time.monotonic() - self.step_began) * 1000)
         self.journal.emit(ev.StepCompleted(step=state.step, usage=state.step_usage, duration_ms=took))
+        self.services.observer.step_ended()
         state.metrics = replace(self.metrics(), steps=state.metrics.steps + 1)
         self.began = time.monotonic()
         state.step_usage = Usage()

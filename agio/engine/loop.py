@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
@@ -231,8 +230,7 @@ async def _advance(drive: Drive) -> bool:
     if state.step > limit and not state.spec.force_final_answer:
         await drive.fail("max_steps", f"no answer after {limit} steps")
         return True
-    drive.journal.emit(ev.StepStarted(step=state.step))
-    state.in_step, drive.step_began = True, time.monotonic()
+    drive.begin_step()
     try:
         return await _think(drive, last=state.step > limit)
     except ProviderError as error:
@@ -284,8 +282,9 @@ async def _act(drive: Drive) -> bool:
     state = drive.state
     if not state.in_step:
         state.step += 1
-        drive.journal.emit(ev.StepStarted(step=state.step))
-        state.in_step, drive.step_began = True, time.monotonic()
+        drive.begin_step()
+    else:
+        drive.services.observer.step_began(state.step)  # an earlier owner may have announced it
     await drive.make_room()
     outcome = await act(drive)
     match outcome:

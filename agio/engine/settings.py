@@ -13,6 +13,8 @@ class EngineSettings:
 
     lease_s: float = 10.0
     """A worker that has not beaten for so long counts as dead."""
+    local_takeover: bool = True
+    """A worker of the same machine whose process is gone counts as dead at once, not when its lease has run out."""
     scan_s: float = 1.0
     """How often a worker looks for runs to claim when nothing woke it."""
     drain_s: float = 10.0

@@ -19,6 +19,8 @@ PAGE = 500
 """Entries read at a time."""
 NEWEST = 100
 """How many of the newest runs a reader of many looks through for ones that it has not seen."""
+OUTSIDE = 1_000
+"""Up to so many runs of other sessions are remembered as such."""
 EXECUTING = frozenset({RunStatus.QUEUED, RunStatus.RUNNING})
 """Runs that will have more events though nobody commands them."""
 
@@ -138,13 +140,33 @@ class Selection:
         return self.everything or self.session_id is not None
 
 
+class _Outside:
+    """Runs of other sessions: each is asked for once, and forgotten when it ends."""
+
+    def __init__(self) -> None:
+        self._runs: set[str] = set()
+
+    def has(self, entry: Entry) -> bool:
+        """Say whether an entry is of such a run."""
+        found = entry.run_id in self._runs and entry.first_seq > 1
+        if found and _ends(entry):
+            self._runs.discard(entry.run_id)
+        return found
+
+    def add(self, run_id: str) -> None:
+        """Note one; many that end in other processes are forgotten together, and asked for again."""
+        if len(self._runs) >= OUTSIDE:
+            self._runs.clear()
+        self._runs.add(run_id)
+
+
 async def tail_many(
     store: Store, hub: Hub, caller: Caller, selection: Selection
 ) -> AsyncGenerator[Published | Draining, None]:
     """Yield the entries of several runs as they come, each run's in order; never ends by itself."""
     group = caller.group_id if selection.is_open else None
     cursors = dict(selection.cursors)
-    outside: set[str] = set()
+    outside = _Outside()
     with hub.subscribe(selection.run_ids, group) as subscription:
         for run_id in selection.run_ids:
             await store.get_run(caller.group_id, run_id)
@@ -199,7 +221,7 @@ async def _live_many(
     subscription: Subscription,
     selection: Selection,
     cursors: dict[str, int],
-    outside: set[str],
+    outside: _Outside,
 ) -> AsyncGenerator[Published | Draining, None]:
     """Yield what is published, until the store must be asked; note in `outside` the runs of other sessions."""
     while True:
@@ -211,7 +233,7 @@ async def _live_many(
             return
         for published in batch:
             entry = published.entry
-            if entry.run_id in outside and entry.first_seq > 1:
+            if outside.has(entry):
                 continue
             if entry.run_id not in cursors and not await _is_inside(store, caller, selection, entry.run_id):
                 outside.add(entry.run_id)

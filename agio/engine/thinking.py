@@ -116,9 +116,8 @@ async def think(drive: Drive, request: ModelRequest, *, show: bool = True) -> An
     for attempt in range(1, settings.provider_attempts + 1):
         answer = Answer()
         try:
-            outcome = await drive.token.guard(_stream(drive, request, answer, show=show))
+            outcome = await _ask(drive, request, answer, show=show)
         except ProviderError as error:
-            await _report(drive, answer, error.code)
             reset_partial(drive)
             if not error.retryable or attempt == settings.provider_attempts:
                 raise
@@ -126,7 +125,6 @@ async def think(drive: Drive, request: ModelRequest, *, show: bool = True) -> An
             if stop is not None:
                 return stop
             continue
-        await _report(drive, answer, "ok" if isinstance(outcome, Done) else "stopped")
         drive.state.step_usage = drive.state.step_usage.plus(answer.usage)
         if isinstance(outcome, Done):
             drive.state.partial_message_id, drive.state.partial_text = None, ""
@@ -134,6 +132,17 @@ async def think(drive: Drive, request: ModelRequest, *, show: bool = True) -> An
         drive.state.partial_text = answer.text if show else ""
         return outcome
     raise AssertionError("unreachable")
+
+
+async def _ask(drive: Drive, request: ModelRequest, answer: Answer, *, show: bool) -> Done[None] | Stop:
+    with drive.services.observer.asking(drive.state.snapshot):
+        try:
+            outcome = await drive.token.guard(_stream(drive, request, answer, show=show))
+        except ProviderError as error:
+            await _report(drive, answer, error.code)
+            raise
+        await _report(drive, answer, "ok" if isinstance(outcome, Done) else "stopped")
+        return outcome
 
 
 async def _report(drive: Drive, answer: Answer, outcome: str) -> None:
@@ -148,6 +157,7 @@ async def _report(drive: Drive, answer: Answer, outcome: str) -> None:
             duration_s=time.monotonic() - answer.asked_at,
             first_token_s=begun_at - answer.asked_at if begun_at is not None else None,
             usage=answer.usage,
+            finish=answer.finish,
         )
     )
     await drive.services.quota.spend(drive.state.run.group_id, answer.usage.total_tokens)

@@ -5,12 +5,9 @@ Recovery only claims: a dead worker's run goes through the same door as any othe
 
 import asyncio
 import logging
-import os
-import socket
 from collections.abc import Coroutine
 from contextlib import aclosing
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from agio import crashes
@@ -21,40 +18,26 @@ from agio.domain.runs import Run
 from agio.engine.caretaker import Caretaker
 from agio.engine.clock import utc_now
 from agio.engine.drive import Services
+from agio.engine.forgetting import Forgetting
 from agio.engine.hub import Hub
 from agio.engine.journal import JournalWriter
-from agio.engine.keyed import KeyedRequests
 from agio.engine.loop import Claim, drive_run
+from agio.engine.neighbours import about_me, is_gone
 from agio.engine.observer import NOBODY, Observer
 from agio.engine.quota import NO_QUOTA, Quota
 from agio.engine.settings import EngineSettings
 from agio.engine.tasks import end
 from agio.engine.token import ControlToken
 from agio.providers.base import Providers
-from agio.storage.port import (
-    REVOKED_TOKENS,
-    STREAM_TOKENS,
-    WINDOWS,
-    Interest,
-    Kind,
-    RunCreation,
-    Store,
-    WorkerLimits,
-)
+from agio.storage.port import Interest, RunCreation, Store, WorkerLimits
 from agio.tools.base import Toolbox
 
 log = logging.getLogger(__name__)
 
-PRUNE_S = 3600.0
-"""How often a worker forgets idempotency keys that are too old."""
 TAKEN_AT_ONCE = 16
-"""Abandoned runs that are claimed in one call: they shall not wait for each other, and others want some too."""
-FORGOTTEN: tuple[tuple[Kind[Any], timedelta], ...] = (
-    (STREAM_TOKENS, timedelta(days=1)),
-    (REVOKED_TOKENS, timedelta(0)),  # they are dated to when their token expires
-    (WINDOWS, timedelta(days=2)),  # none is longer than a day
-)
-"""Records that a worker deletes when they are so old."""
+"""Runs that are claimed in one call: they shall not wait for each other, and others want some too."""
+FOREVER_S = 10 * 365 * 86400.0
+"""A lease that does not run out."""
 RELOADS = 10
 """How often an owner starts over when a last write of its predecessor came in between."""
 
@@ -104,7 +87,8 @@ class Worker:
         """Until then nobody is judged dead."""
         self._beat_at = 0.0
         """When the last beat that succeeded was sent."""
-        self._next_prune = 0.0
+        self._forgetting = Forgetting(store)
+        self._about: dict[str, str] = {}
         self.hub.on_first_reader = self._look.set
         self.hub.on_readers = observer.readers
 
@@ -232,16 +216,7 @@ class Worker:
             if sweep_left_s <= 0:
                 sweep_left_s = self._settings.sweep_s
                 await self._try(self._store.sweep())
-                await self._try(self._forget_keys())
-
-    async def _forget_keys(self) -> None:
-        now = asyncio.get_running_loop().time()
-        if now >= self._next_prune:
-            self._next_prune = now + PRUNE_S
-            await KeyedRequests(self._store).prune()
-            now_utc = utc_now()
-            for kind, kept in FORGOTTEN:
-                await self._store.prune(kind, now_utc - kept)
+                await self._try(self._forgetting.work())
 
     async def _beat(self) -> None:
         await self._send_beat()
@@ -250,7 +225,8 @@ class Worker:
     async def _send_beat(self) -> None:
         loop = asyncio.get_running_loop()
         sent_at = loop.time()
-        await self._store.beat(self.id, {"host": socket.gethostname(), "pid": str(os.getpid())})
+        self._about = self._about or about_me()
+        await self._store.beat(self.id, self._about)
         if self._beat_at and loop.time() - self._beat_at > self._settings.silence_s:
             # Whatever kept this process from beating may have kept the others too: let them beat first.
             self._patience_until = max(self._patience_until, loop.time() + self._settings.silence_s)
@@ -305,6 +281,7 @@ class Worker:
         Carried out even when the caller is cancelled meanwhile. `is_blank`: its branch has no message.
         Raises as `RunStore.create_run`.
         """
+        creation = replace(creation, run=self._observer.accepted(creation.run))
         if not self._has_room(creation.run.group_id):
             self._has_backlog = True
             made = await self._store.create_run(creation)
@@ -348,22 +325,37 @@ class Worker:
                 await self._try(self._adopt())
 
     async def _claim_ready(self) -> None:
-        limits = self._limits
         while not self._draining:
-            is_full = self.run_count + len(self._arrivals) >= self._settings.runs_per_worker
-            if is_full:
-                limits = WorkerLimits(runs_per_group=0)
-            run = await self._store.claim_ready(self.id, limits)
-            if run is None:
-                self._has_backlog = is_full
+            room = self._settings.runs_per_worker - self.run_count - len(self._arrivals)
+            if room > 0:
+                # Where room is short they are claimed one by one: then groups take turns.
+                limits, limit = self._limits, max(1, room // 4)
+            else:  # a run with a command takes no room: it is let go of at once
+                limits, limit = WorkerLimits(runs_per_group=0), TAKEN_AT_ONCE
+            runs = await self._store.claim_ready(self.id, limits, limit=min(limit, TAKEN_AT_ONCE))
+            self._has_backlog = bool(runs) or room <= 0
+            for run in runs:
+                self._take(Claim(run=run, abandoned=False))
+            if not runs:
                 return
-            self._has_backlog = True
-            self._take(Claim(run=run, abandoned=False))
+
+    async def _retire_gone(self) -> bool:
+        """Retire workers of this machine whose process is gone: their runs need not wait for a lease to run out."""
+        if not self._settings.local_takeover:
+            return False
+        gone = [worker for worker, about in (await self._store.workers()).items() if is_gone(about, self._about)]
+        for worker in gone:
+            log.warning("a worker of this machine is gone", extra={"gone_worker_id": worker, "worker_id": self.id})
+            await self._store.retire(worker)
+        return bool(gone)
 
     async def _claim_abandoned(self) -> None:
-        while self._may_judge and not self._draining:
+        # Whoever has retired is no matter of judgement.
+        gone = await self._retire_gone()
+        while (gone or self._may_judge) and not self._draining:
             room = min(TAKEN_AT_ONCE, self._settings.runs_per_worker - self.run_count)
-            runs = await self._store.claim_abandoned(self.id, self._settings.lease_s, limit=room) if room > 0 else []
+            lease_s = self._settings.lease_s if self._may_judge else FOREVER_S
+            runs = await self._store.claim_abandoned(self.id, lease_s, limit=room) if room > 0 else []
             for run in runs:
                 log.warning(
                     "took over a run",

@@ -1,9 +1,11 @@
 """Watches a process work: counts what the engine tells, and lets logs say which run they are about."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
+from agio.domain.agents import AgentSnapshot
 from agio.domain.journal import Entry
+from agio.domain.messages import ToolCall
 from agio.domain.metrics import ModelCall
 from agio.domain.runs import Run
 from agio.observability import context
@@ -20,6 +22,10 @@ class ProcessObserver:
     def working(self, worker_id: str) -> None:
         """Let every line of the log name the worker."""
         context.bind_process(worker_id=worker_id)
+
+    def accepted(self, run: Run) -> Run:
+        """Return it as it is."""
+        return run
 
     def claimed(self, run: Run, *, abandoned: bool) -> None:
         """Count it."""
@@ -40,6 +46,16 @@ class ProcessObserver:
             finally:
                 metrics.running.dec()
 
+    def step_began(self, step: int) -> None:
+        """Pass over it: its event is counted."""
+
+    def step_ended(self) -> None:
+        """Pass over it."""
+
+    def asking(self, snapshot: AgentSnapshot) -> AbstractContextManager[None]:
+        """Do nothing: `asked` is counted."""
+        return nullcontext()
+
     def asked(self, call: ModelCall) -> None:
         """Count calls, tokens and cost."""
         if self._metrics is None:
@@ -52,6 +68,10 @@ class ProcessObserver:
         metrics.tokens.labels(*of, "completion").inc(call.usage.completion_tokens)
         if call.usage.cost:
             metrics.cost.labels(*of).inc(call.usage.cost)
+
+    def calling(self, call: ToolCall) -> AbstractContextManager[None]:
+        """Do nothing: its event is counted."""
+        return nullcontext()
 
     def committed(self, entries: Sequence[Entry], duration_s: float) -> None:
         """Count the append and the events."""

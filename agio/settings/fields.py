@@ -141,6 +141,8 @@ class Settings(BaseSettings):
     """`auto`: lines for people on a terminal, JSON lines elsewhere."""
     metrics_enabled: bool = True
     """Serve figures for Prometheus at /metrics."""
+    traces_enabled: bool = False
+    """Make OpenTelemetry spans of runs; needs `agio[otel]`, and OTEL_* variables say where they go."""
     config_file: Path | None = None
     """YAML file with further settings; variables win over it."""
 
@@ -220,6 +222,8 @@ class Settings(BaseSettings):
     """Runs that one process executes at once."""
     lease_s: Seconds = 10.0
     """Seconds without a heartbeat after which another process may take a process's runs."""
+    local_takeover: bool = True
+    """A process of the same machine that is gone is replaced at once, not when its lease has run out."""
     drain_s: Annotated[float, Field(ge=0)] = 30.0
     """Seconds that a stopping process gives its runs to reach the end of a step."""
     on_restart: Literal["resume", "cancel"] = "resume"

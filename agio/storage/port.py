@@ -288,11 +288,16 @@ class Leases(Protocol):
         """Return the workers whose last beat is less than `lease_s` ago by the database's clock."""
         ...
 
-    async def claim_ready(self, worker_id: str, limits: WorkerLimits) -> Run | None:
-        """Claim one run that is ready (`Run.is_ready`) through `domain.control.claim`.
+    async def workers(self) -> dict[str, dict[str, str]]:
+        """Return what each worker that did not retire says about itself, by id; living or not."""
+        ...
 
-        Fair: groups take turns; within a group the run that is ready longest comes first. A run with a
-        waiting command is claimed whatever the limits say. None: there is none that the limits allow.
+    async def claim_ready(self, worker_id: str, limits: WorkerLimits, *, limit: int) -> list[Run]:
+        """Claim up to `limit` runs that are ready (`Run.is_ready`) through `domain.control.claim`.
+
+        Fair from call to call: groups take turns; within a group the run that is ready longest comes first. A run
+        with a waiting command is claimed whatever the limits say. There may be more even if fewer than `limit`
+        come back; empty: there is none that the limits allow. Each is claimed by itself, as in `claim_abandoned`.
         """
         ...
 

@@ -59,6 +59,8 @@ AT_HOME: dict[str, set[str]] = {
     "bson": {"storage.mongo"},
     "gridfs": {"storage.mongo"},
     "openai": {"providers"},
+    "opentelemetry": {"observability"},
+    "prometheus_client": {"observability"},
     "fastapi": {"api", "api.app"},
     "starlette": {"api", "api.app"},
     "sse_starlette": {"api", "api.app"},

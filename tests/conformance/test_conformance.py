@@ -22,7 +22,7 @@ def test_every_write_of_the_port_is_a_deed() -> None:
     reads = ("get_", "list_", "read_", "count_", "find")
     known = {
         *("dependents", "head", "branch_end", "lineage", "session_checkpoints", "last_checkpoint"),
-        *("living", "commands", "owned", "heads", "hints", "open", "close", "ping", "get"),
+        *("living", "workers", "commands", "owned", "heads", "hints", "open", "close", "ping", "get"),
         *("ended_runs", "uncompacted_runs"),
     }
     calls = {

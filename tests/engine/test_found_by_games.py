@@ -14,6 +14,7 @@ from agio.engine.commands import ResumeRequest, Verdict
 from agio.engine.continuing import ForkRequest
 from agio.engine.engine import Engine
 from agio.storage.port import WorkerLimits
+from agio.testing.conformance.records import claim_one
 from agio.testing.provider import Answer, Call, Gate, ScriptedProvider
 from agio.tools.decorator import tool
 from tests.engine.world import (
@@ -156,7 +157,7 @@ async def test_a_retry_of_an_attempt_that_never_began_begins_like_that_one(
     modifications = {"modified_query": query} if query else {}
     request = ForkRequest(checkpoint_id=checkpoint.id, modifications=modifications, kind="restore")
     await desk.continuing.rewind(ANN, request)
-    await desk.store.claim_ready("died at once", WorkerLimits())
+    await claim_one(desk.store, "died at once", WorkerLimits())
     heir = await world.add_process(settings=replace(FAST, max_claims=0))
     await settled(heir, run.id, RunStatus.INTERRUPTED)
     await desk.continuing.retry(ANN, run.id)
@@ -172,7 +173,7 @@ async def test_a_retry_takes_along_what_was_not_said_yet(world: World, provider:
     await settled(engine, run.id, RunStatus.PAUSED)
     await world.remove(engine)
     await desk.commands.resume(ANN, run.id, ResumeRequest(message="and quick"))
-    await desk.store.claim_ready("died at once", WorkerLimits())
+    await claim_one(desk.store, "died at once", WorkerLimits())
     heir = await world.add_process(settings=replace(FAST, max_claims=0))
     await settled(heir, run.id, RunStatus.INTERRUPTED)
     await desk.continuing.retry(ANN, run.id)

@@ -53,10 +53,10 @@ async def _looks_again(engine: Engine, times: int = 3) -> None:
     left = times
     enough = asyncio.Event()
 
-    async def count(call: Any, *args: Any) -> Any:
+    async def count(call: Any, *args: Any, **options: Any) -> Any:
         nonlocal left
-        found = await call(*args)
-        left -= found is None
+        found = await call(*args, **options)
+        left -= not found
         if left <= 0:
             enough.set()
         return found

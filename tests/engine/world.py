@@ -18,6 +18,7 @@ from agio.domain.status import RunStatus
 from agio.engine.caller import Caller
 from agio.engine.engine import Engine
 from agio.engine.hub import Published
+from agio.engine.observer import NOBODY, Observer
 from agio.engine.settings import EngineSettings
 from agio.engine.starting import StartRequest
 from agio.engine.tail import Draining
@@ -164,13 +165,14 @@ class World:
         settings: EngineSettings = FAST,
         worker: bool = True,
         provider: ScriptedProvider | None = None,
+        observer: Observer = NOBODY,
     ) -> Engine:
         """Start one more process; `worker=False`: it serves requests and claims nothing."""
         store = cast(Store, Faults(self._open_store()))
         await store.open()
         made = list(agents) if agents is not None else [agent(tools=tuple(t.name for t in tools))]
         registry = ToolRegistry(tuple(tools))
-        engine = Engine(store, OneProvider(provider or self.provider), registry, settings, made)
+        engine = Engine(store, OneProvider(provider or self.provider), registry, settings, made, observer)
         if worker:
             await engine.worker.start()
         self.engines.append(engine)

@@ -23,6 +23,7 @@ def main() -> int:
     parser.add_argument(
         "--kinds", default="", help="faults by name, separated by commas; default: all, again and again"
     )
+    parser.add_argument("--note", default="", help="what else the machine does, for the page")
     parser.add_argument("--report", type=Path, help="file to write the page to")
     parser.add_argument("--keep", type=Path, help="folder for logs and the database; default: a temporary one")
     chosen = parser.parse_args()
@@ -38,6 +39,7 @@ def main() -> int:
         live=chosen.live,
         lease_s=chosen.lease,
         drain_s=chosen.drain,
+        note=chosen.note,
     )
     with tempfile.TemporaryDirectory(prefix="agio-faults-") as temporary:
         folder = chosen.keep or Path(temporary)

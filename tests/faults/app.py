@@ -1,7 +1,7 @@
 """The server of a campaign: Agio with tools that harm their own process, and with a clock that can go wrong.
 
 The folder named by `FAULTS_FOLDER` holds one file `clock-<pid>` for each process whose wall clock is off; it says by
-how many seconds.
+how many seconds. A file `link-<pid>` says which of its links to the database is bad (`links.py`).
 """
 
 import logging
@@ -32,6 +32,9 @@ clock.utc_now = skewed_now
 from agio.api.app import create_app  # noqa: E402
 from agio.observability.logs import setup_logging  # noqa: E402
 from agio.tools import ToolContext, tool  # noqa: E402
+from tests.faults import links  # noqa: E402
+
+links.spoil(_FOLDER / f"link-{os.getpid()}")
 
 
 @tool(idempotent=True)

@@ -41,6 +41,8 @@ class Plan:
     drain_s: float = 5.0
     rest_s: float = 4.0
     """Quiet time between two faults, in which latencies are measured."""
+    note: str = ""
+    """What else the machine does meanwhile."""
 
 
 def kinds_of(store: StoreName) -> dict[str, Inflict]:
@@ -93,7 +95,7 @@ async def run(plan: Plan, folder: Path) -> Outcome:
             seconds=seconds,
             size=plan.size,
             drain_s=plan.drain_s,
-            load=f"load average {os.getloadavg()[1]:.1f}",
+            load=", ".join(filter(None, (f"load average {os.getloadavg()[1]:.1f}", plan.note))),
             evidence=evidence,
             breaks=check_all(evidence),
             closed=world.watch.closed,

@@ -137,6 +137,33 @@ def _kill_streams(primary: Mongod) -> int:
     return killed
 
 
+async def _spoil_link(scene: Scene, how: str, seconds: float) -> None:
+    """Let the link between one worker and the primary go bad; all others are sound."""
+    pid, primary = await scene.victim(), await _primary(scene)
+    scene.note(bad_s=round(seconds, 1), owned=len((await scene.world.owned()).get(pid, [])))
+    file = scene.world.folder / f"link-{pid}"
+    file.write_text(f"{how} {primary.port}")
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        file.unlink()
+
+
+async def link_cut(scene: Scene) -> None:
+    """F10: a worker cannot reach the primary for one and a half leases, everybody else can."""
+    await _spoil_link(scene, "cut", 1.5 * scene.world.lease_s)
+
+
+async def link_silent(scene: Scene) -> None:
+    """F10: the connections of a worker to the primary are half open for one and a half leases."""
+    await _spoil_link(scene, "silent", 1.5 * scene.world.lease_s)
+
+
+async def link_slow(scene: Scene) -> None:
+    """F10: each call of a worker to the primary takes 0.2 s longer for a lease."""
+    await _spoil_link(scene, "slow", scene.world.lease_s)
+
+
 async def _lock(scene: Scene, seconds: float) -> None:
     """Hold the write lock of the file, as a second program would."""
     assert scene.world.store == "sqlite"
@@ -185,6 +212,9 @@ MONGO_KINDS: dict[str, Inflict] = {
         applied_but_in_doubt,
         kill_during_election,
         calls_slow,
+        link_cut,
+        link_silent,
+        link_slow,
     )
 }
 SQLITE_KINDS: dict[str, Inflict] = {

@@ -93,6 +93,8 @@ async def installed(
             "AGIO_ALLOW_PRIVATE_HTTP": "true",
             "AGIO_LEASE_S": str(lease_s),
             "AGIO_DRAIN_S": str(drain_s),
+            # On MongoDB the workers stand for several machines, on SQLite they are of one.
+            "AGIO_LOCAL_TAKEOVER": str(store == "sqlite").lower(),
             "FAULTS_FOLDER": str(folder),
         }
         hands = ThreadPoolExecutor(1, "hands")

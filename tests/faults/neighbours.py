@@ -25,7 +25,7 @@ class EffectServer:
 
     async def start(self) -> None:
         app = web.Application()
-        app.router.add_post("/{delay_ms:\\d+}", self._take)
+        app.router.add_post("/{delay_ms:\\d+}/{padding:\\d+}", self._take)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -44,7 +44,7 @@ class EffectServer:
         else:
             self.without_key += 1
         await asyncio.sleep(int(request.match_info["delay_ms"]) / 1000)
-        return web.json_response({"done": key})
+        return web.json_response({"done": key, "padding": "x" * int(request.match_info["padding"])})
 
 
 def outline(messages: Sequence[dict[str, Any]]) -> list[str]:

@@ -38,6 +38,7 @@ def _head(outcome: Outcome) -> str:
         "seed": outcome.seed,
         "time": f"{outcome.seconds:.0f} s of faults",
         "workers, lease, drain": f"{outcome.size}, {outcome.evidence.lease_s:g} s, {outcome.drain_s:g} s",
+        "a dead process is seen": "at once, by others of its machine" if outcome.store == "sqlite" else "by its lease",
         "machine": f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, {outcome.load}",
         "runs": ", ".join(f"{count} {status}" for status, count in sorted(ends.items())),
         "events stored": f"{events:,}",

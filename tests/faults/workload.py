@@ -18,8 +18,11 @@ from tests.faults.readers import STEADY, Habit, Reader, digest_of
 from tests.faults.stored import read_stored
 
 AGENT = "campaigner"
-IDEMPOTENT, ONCE = "charge", "notify"
-DELAYS_MS = {IDEMPOTENT: 60, ONCE: 40}
+IDEMPOTENT, ONCE, LARGE = "charge", "notify", "fetch"
+PATHS = {IDEMPOTENT: "60/0", ONCE: "40/0", LARGE: f"60/{1024 * 1024}"}
+"""Milliseconds until the answer, and how many bytes it has besides what it says."""
+LONG = 150
+"""Tool rounds of a long run."""
 VANISHING = Habit("vanishing", vanish_s=1.0)
 STALLING = Habit("stalling", stall_s=1.5)
 COMMANDS: tuple[tuple[str, ...], ...] = (
@@ -52,12 +55,12 @@ class Load:
 
     async def prepare(self, effects_url: str) -> None:
         """Make the tools and the agent."""
-        for name, delay_ms in DELAYS_MS.items():
+        for name, path in PATHS.items():
             target = {
-                "url": f"{effects_url}/{delay_ms}",
+                "url": f"{effects_url}/{path}",
                 "method": "POST",
                 "body": {"amount": "{amount}"},
-                "idempotent": name == IDEMPOTENT,
+                "idempotent": name != ONCE,
             }
             body = {"name": name, "description": "Has an effect.", "configuration": target}
             await self.api.call("POST", "/tools", body, accept=(201, 409))
@@ -67,7 +70,7 @@ class Load:
             "provider": "openai",
             "model": "fake",
             "max_steps": 200,
-            "tools": [IDEMPOTENT, ONCE, "poison", "block"],
+            "tools": [*PATHS, "poison", "block"],
         }
         await self.api.call("POST", "/agents", agent, accept=(201, 409))
 
@@ -110,13 +113,20 @@ class Load:
 
     async def _story(self, number: int) -> None:
         rng = random.Random(f"{self.seed}/{number}")
-        kind = rng.choices(["tools", "once", "talk", "session", "forked"], [40, 10, 25, 10, 15])[0]
+        kinds = {"tools": 39, "once": 10, "talk": 24, "session": 10, "forked": 14, "large": 2, "long": 1}
+        kind = rng.choices(list(kinds), list(kinds.values()))[0]
         if kind == "session":
             await self._session(number, rng)
             return
         run_id = f"r{self.seed}-{number}"
-        tool = ONCE if kind == "once" else IDEMPOTENT if kind in ("tools", "forked") else None
-        await self.start(run_id, kind, _behaviour(rng, tool), tool=tool)
+        tools = {"once": ONCE, "tools": IDEMPOTENT, "forked": IDEMPOTENT, "large": LARGE, "long": IDEMPOTENT}
+        tool = tools.get(kind)
+        behaviour = _behaviour(rng, tool)
+        if kind == "large":
+            behaviour["tool_rounds"] = min(3, behaviour["tool_rounds"])
+        elif kind == "long":
+            behaviour |= {"tool_rounds": LONG, "pace": 0}
+        await self.start(run_id, kind, behaviour, tool=tool)
         await self._live(run_id, rng, forks=rng.randint(1, 3) if kind == "forked" else 0)
 
     async def _session(self, number: int, rng: random.Random) -> None:

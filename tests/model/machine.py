@@ -8,6 +8,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
+from agio.api.sse import wire_events
 from agio.domain.approvals import Approval
 from agio.domain.errors import Conflict
 from agio.domain.ids import new_id
@@ -451,23 +452,26 @@ class Moves:
     async def _adopt_call(self, twin: Twin) -> None:
         ref, call_id = twin.ref, await self._open_call(twin)
         known: Any = None
-        for event in await self._events(twin):
-            if event.get("tool_call_id") == call_id and event["type"] == "tool_call_started":
+        events = [each for each in await self._events_of_attempt(twin) if each.get("tool_call_id") == call_id]
+        for event in events:
+            if event["type"] == "tool_call_started":
                 known = "started"
-            elif event.get("tool_call_id") == call_id and event["type"] == "tool_call_failed":
+            elif event["type"] == "tool_call_failed":
                 known = "unknown" if event["error"]["code"] == "outcome_unknown" else None
         if known == "started":
             ref.again = False
         ref.call = known
-        if ref.open_call == "ask" and any(
-            event["type"] == "approval_required" and event["tool_call_id"] == call_id
-            for event in await self._events(twin)
-        ):
+        if ref.open_call == "ask" and any(event["type"] == "approval_required" for event in events):
             status: Any = (await self._approval(twin)).status
             ref.approval = status
 
     async def _events(self, twin: Twin) -> list[dict[str, Any]]:
         return await read(self.plant.desk, twin.id, follow=False, caller=self.caller)
+
+    async def _events_of_attempt(self, twin: Twin) -> list[dict[str, Any]]:
+        """Return the events of the present attempt: another one may have calls of the same ids."""
+        entries = await self.plant.store.read_entries(self.caller.group_id, twin.id, limit=10_000)
+        return [event for entry in entries if entry.attempt == twin.ref.attempt for event in wire_events(entry)]
 
     async def _open_call(self, twin: Twin) -> str:
         run = await self._record(twin)

@@ -22,6 +22,7 @@ from agio.engine.settings import EngineSettings
 from agio.engine.tasks import end
 from agio.providers.base import FinishPart, ModelPart, ModelRequest, TextPart, ToolCallPart
 from agio.storage.port import Append, Store, WorkerLimits
+from agio.testing.conformance.records import claim_one
 from agio.testing.provider import ScriptedProvider
 from agio.tools.base import ToolContext
 from agio.tools.decorator import tool
@@ -213,7 +214,7 @@ class Plant:
 
     async def claim(self, process: Process) -> Run | None:
         """Let a process claim one run that is ready."""
-        return self._take(process, await self.store.claim_ready(process.id, WorkerLimits()), abandoned=False)
+        return self._take(process, await claim_one(self.store, process.id, WorkerLimits()), abandoned=False)
 
     async def take_over(self, process: Process) -> Run | None:
         """Let a process claim one run whose worker died."""
@@ -241,7 +242,7 @@ class Plant:
         """Return when every run stands at a gate or is let go of, and everything is written."""
         async with asyncio.timeout(PATIENCE_S):
             while True:
-                for _ in range(12):  # what was set off needs some turns to come away from its gate
+                for _ in range(30):  # what was set off needs some turns to come away from its gate
                     await asyncio.sleep(0)
                 self.gates.changed.clear()
                 if not self._flying and not any(map(self._is_writing, self.processes.values())) and self._is_still():

@@ -105,6 +105,23 @@ LOST: dict[str, list[tuple[Any, ...]]] = {
         ("take_over", 0),
         ("retry", 0),
     ],
+    "an earlier attempt's call has the id of one that waits for an approval when its worker dies": [
+        ("start", "act", 0),
+        ("work", 0, 9),
+        ("rewind", 0, 0, "ask"),
+        ("work", 0, 2),
+        ("pause", 0, "now"),
+        ("crash_claiming", 0, False),
+    ],
+    "a worker drains in a call that was allowed once more, with words still to be said": [
+        ("start", "act", 0),
+        ("work", 0, 3),
+        ("crash", 0),
+        ("work", 0, 1),
+        ("resume", 0, "calc,act", "again"),
+        ("claim", 0),
+        ("drain", 0, "now"),
+    ],
 }
 
 

@@ -59,8 +59,52 @@ class LeaseMethods(JournalMethods, RemovalMethods):
         found = self._database[WORKERS].find({"beat_at": {"$gt": oldest}}, {"_id": 1})
         return frozenset([each["_id"] async for each in found])
 
+    @read
+    async def workers(self) -> dict[str, dict[str, str]]:
+        return {each["_id"]: dict(each["about"]) async for each in self._database[WORKERS].find({}, {"about": 1})}
+
     @write
-    async def claim_ready(self, worker_id: str, limits: WorkerLimits) -> Run | None:
+    async def claim_ready(self, worker_id: str, limits: WorkerLimits, *, limit: int) -> list[Run]:
+        if limit > 1:  # with limits, whether one may be claimed depends on which others are: one after the other
+            is_limited = limits.runs_per_group is not None or bool(limits.own)
+            if (many := await self._claim_many(worker_id, limit, with_command=is_limited)) or not is_limited:
+                return many
+        one = await self._claim_one(worker_id, limits)
+        return [one] if one is not None else []
+
+    async def _claim_many(self, worker_id: str, limit: int, *, with_command: bool) -> list[Run]:
+        """Claim several in one call; `with_command`: only such as have a waiting command."""
+        while found := await self._next_many(limit, with_command=with_command):
+            at = datetime.now(UTC)
+            tried = [(state, claim(state.run, worker_id, at=at)) for state in found]
+            changes = [(state, run) for state, run in tried if run is not None]
+            if not changes:  # as below: one after the other is written anew
+                one = await self._claim_one(worker_id, WorkerLimits(runs_per_group=0 if with_command else None))
+                return [one] if one is not None else []
+            owned = list((await self._runs.swap_all(changes)).values())
+            await together(*map(self._entries.ensure_begun, owned))
+            if owned:  # else others took all of these; there may be more
+                lines = [line_of(state.run.group_id) for state, _ in changes if not state.run.has_command]
+                self._last_line = lines[-1] if lines else self._last_line
+                return [state.run for state in owned]
+        return []
+
+    async def _next_many(self, limit: int, *, with_command: bool) -> list[RunState]:
+        """Return the runs whose turn it is, those with a waiting command first, then group by group."""
+        if with_command:
+            return await self._ready({"ready": EXPRESS_LINE}, limit)
+        last = self._last_line
+        following, others = await asyncio.gather(
+            self._ready({"$or": [{"ready": EXPRESS_LINE}, {"ready": {"$gt": last}}]}, limit),
+            self._ready({"ready": {"$gt": EXPRESS_LINE, "$lte": last}}, limit),
+        )
+        return [*following, *others][:limit]
+
+    async def _ready(self, where: Document, limit: int) -> list[RunState]:
+        found = self._database[RUNS].find(where).sort([("ready", 1), ("ready_at", 1)]).limit(limit)
+        return await self._runs.load_all(await found.to_list(None))
+
+    async def _claim_one(self, worker_id: str, limits: WorkerLimits) -> Run | None:
         full: set[str] = set()
         while (state := await self._next_ready(full)) is not None:
             line = line_of(state.run.group_id)

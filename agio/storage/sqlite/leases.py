@@ -61,20 +61,26 @@ class Leases(Removal):
     async def living(self, lease_s: float) -> frozenset[str]:
         return await self._database.read(lambda c: _living(c, lease_s))
 
-    async def claim_ready(self, worker_id: str, limits: WorkerLimits) -> Run | None:
+    async def workers(self) -> dict[str, dict[str, str]]:
+        rows = await self._database.read(lambda c: c.execute("SELECT id, about FROM workers").fetchall())
+        return {worker_id: json.loads(about) for worker_id, about in rows}
+
+    async def claim_ready(self, worker_id: str, limits: WorkerLimits, *, limit: int) -> list[Run]:
         def look(connection: Connection) -> Stored | None:
             return find_next_ready(connection, limits, after_group=self._served_group)
 
-        def work(connection: Connection) -> Run | None:
-            stored = look(connection)
-            claimed = claim(stored.run, worker_id, at=self._clock()) if stored else None
-            if stored is None or claimed is None:
-                return None
-            self._served_group = claimed.group_id
-            return write_run(connection, stored, claimed)
+        def work(connection: Connection) -> list[Run]:
+            owned: list[Run] = []
+            while len(owned) < limit and (stored := look(connection)) is not None:
+                claimed = claim(stored.run, worker_id, at=self._clock())
+                if claimed is None:
+                    break
+                self._served_group = claimed.group_id
+                owned.append(write_run(connection, stored, claimed))
+            return owned
 
         if await self._database.read(look) is None:  # most calls end here, without the write lock
-            return None
+            return []
         return await self._database.write(work)
 
     async def claim_abandoned(self, worker_id: str, lease_s: float, *, limit: int) -> list[Run]:

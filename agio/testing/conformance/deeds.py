@@ -216,7 +216,7 @@ async def claim_ready(store: Store, _: Backend, group: str) -> Deed:
     async def seen() -> Any:
         return [(run.owner, run.epoch) for run in await store.owned("w")]
 
-    return Deed(call=lambda: store.claim_ready("w", LIMITS), seen=seen, before=[], once=[("w", 1)])
+    return Deed(call=lambda: store.claim_ready("w", LIMITS, limit=1), seen=seen, before=[], once=[("w", 1)])
 
 
 async def claim_abandoned(store: Store, backend: Backend, group: str) -> Deed:

@@ -20,7 +20,7 @@ from agio.domain.metrics import Metrics
 from agio.domain.runs import Run, RunFilter, RunSpec, RunUpdate
 from agio.domain.sessions import Session
 from agio.domain.status import RunStatus
-from agio.storage.port import Append, RunCreation, Store
+from agio.storage.port import Append, RunCreation, Store, WorkerLimits
 
 BEGINNING = datetime(2025, 1, 1, 12, tzinfo=UTC)
 SNAPSHOT = AgentSnapshot(agent_id="researcher", version=1, provider="demo", model="demo-1")
@@ -29,6 +29,11 @@ SNAPSHOT = AgentSnapshot(agent_id="researcher", version=1, provider="demo", mode
 def instant(seconds: float) -> datetime:
     """Return the instant that many seconds after the beginning of the test's time."""
     return BEGINNING + timedelta(seconds=seconds)
+
+
+async def claim_one(store: Store, worker_id: str, limits: WorkerLimits) -> Run | None:
+    """Claim the run whose turn it is; None: there is none."""
+    return next(iter(await store.claim_ready(worker_id, limits, limit=1)), None)
 
 
 def make_session(group_id: str, *, branch_id: str | None = None, at_s: float = 0, **fields: Any) -> Session:

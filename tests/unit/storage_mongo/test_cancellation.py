@@ -8,7 +8,7 @@ from pymongo.database import Database as SyncDatabase
 
 from agio.storage.mongo import MongoStore
 from agio.storage.port import WorkerLimits
-from agio.testing.conformance.records import make_creation, start
+from agio.testing.conformance.records import claim_one, make_creation, start
 from tests.unit.storage_mongo.conftest import Fail, OpenStore
 
 pytestmark = [pytest.mark.mongo, pytest.mark.faults]
@@ -77,7 +77,7 @@ async def test_failure_that_nobody_hears_is_logged(
 
 async def test_run_that_a_cancelled_claim_took_is_listed(store: MongoStore) -> None:
     run = await store.create_run(make_creation(GROUP))
-    task = asyncio.create_task(store.claim_ready("worker-1", WorkerLimits()))
+    task = asyncio.create_task(claim_one(store, "worker-1", WorkerLimits()))
     await asyncio.sleep(0)
     task.cancel()
     await asyncio.wait([task])

@@ -13,6 +13,7 @@ from agio.storage.mongo import MongoStore, removal
 from agio.storage.port import BRANCHES, SESSIONS, WorkerLimits
 from agio.testing.conformance.records import (
     Owner,
+    claim_one,
     holder,
     make_approval,
     make_creation,
@@ -50,7 +51,7 @@ class TestCreatorDied:
         wanted = make_creation(GROUP)
         await store.create_run(wanted)
         raw["journal"].delete_many({})
-        claimed = await other.claim_ready("worker-1", WorkerLimits())
+        claimed = await claim_one(other, "worker-1", WorkerLimits())
         assert claimed is not None
         assert raw["journal"].count_documents({}) == 1
         await Owner(other, claimed).append()

@@ -14,6 +14,7 @@ from agio.storage.mongo import MongoStore
 from agio.storage.port import BRANCHES, KINDS, SESSIONS, WorkerLimits
 from agio.testing.conformance.records import (
     Owner,
+    claim_one,
     instant,
     make_branch,
     make_creation,
@@ -69,7 +70,7 @@ class TestLines:
         first = await store.create_run(make_creation(GROUP))
         second = await store.create_run(make_creation(GROUP, at_s=1))
         await store.update_run(GROUP, first.id, lambda r: replace(r, tags=("changed",)))
-        claimed = [await store.claim_ready("worker-1", WorkerLimits()) for _ in range(2)]
+        claimed = [await claim_one(store, "worker-1", WorkerLimits()) for _ in range(2)]
         assert [run.id for run in claimed if run] == [first.id, second.id]
 
     async def test_run_with_a_command_goes_before_all_groups(self, store: MongoStore) -> None:
@@ -77,7 +78,7 @@ class TestLines:
             await store.create_run(make_creation(f"{GROUP}{number}", at_s=number))
         pause = PauseRequest(by="ann", at=instant(9))
         urgent = await store.create_run(make_creation("zzz", at_s=9, pause=pause))
-        claimed = await store.claim_ready("worker-1", WorkerLimits())
+        claimed = await claim_one(store, "worker-1", WorkerLimits())
         assert claimed is not None
         assert claimed.id == urgent.id
 
@@ -86,7 +87,7 @@ class TestLines:
         for group in groups:
             for number in range(2):
                 await store.create_run(make_creation(group, at_s=number))
-        turns = [run.group_id for _ in range(6) if (run := await store.claim_ready("w", WorkerLimits()))]
+        turns = [run.group_id for _ in range(6) if (run := await claim_one(store, "w", WorkerLimits()))]
         assert set(turns[:3]) == set(turns[3:]) == set(groups)
 
     async def test_slash_in_a_group_does_not_mix_records(self, store: MongoStore) -> None:
@@ -101,32 +102,32 @@ class TestSlots:
         for number in range(3):
             await store.create_run(make_creation(GROUP, at_s=number))
         limits = WorkerLimits(runs_per_group=2)
-        owners = [Owner(store, run) for _ in range(2) if (run := await store.claim_ready("worker-1", limits))]
+        owners = [Owner(store, run) for _ in range(2) if (run := await claim_one(store, "worker-1", limits))]
         assert raw["runs"].count_documents({"slot": {"$exists": True}}) == 2
         await owners[0].append(step=1)
         assert raw["runs"].count_documents({"slot": {"$exists": True}}) == 2
         await owners[0].rest(RunStatus.WAITING)
         assert raw["runs"].count_documents({"slot": {"$exists": True}}) == 1
-        assert await store.claim_ready("worker-1", limits) is not None
-        assert await store.claim_ready("worker-1", limits) is None
+        assert await claim_one(store, "worker-1", limits) is not None
+        assert await claim_one(store, "worker-1", limits) is None
 
     async def test_slot_goes_to_the_worker_that_takes_over(self, store: MongoStore, raw: Raw) -> None:
         await store.create_run(make_creation(GROUP))
         await store.create_run(make_creation(GROUP, at_s=1))
         limits = WorkerLimits(runs_per_group=1)
-        claimed = await store.claim_ready("dead", limits)
+        claimed = await claim_one(store, "dead", limits)
         assert await store.claim_abandoned("worker-2", 10, limit=9)
-        assert await store.claim_ready("worker-2", limits) is None
+        assert await claim_one(store, "worker-2", limits) is None
         assert claimed is not None
         assert raw["runs"].count_documents({"slot": {"$exists": True}, "owner": "worker-2"}) == 1
 
     async def test_runs_claimed_without_limits_count(self, store: MongoStore) -> None:
         for number in range(3):
             await store.create_run(make_creation(GROUP, at_s=number))
-        assert await store.claim_ready("worker-1", WorkerLimits()) is not None
+        assert await claim_one(store, "worker-1", WorkerLimits()) is not None
         limits = WorkerLimits(runs_per_group=2)
-        assert await store.claim_ready("worker-2", limits) is not None
-        assert await store.claim_ready("worker-2", limits) is None
+        assert await claim_one(store, "worker-2", limits) is not None
+        assert await claim_one(store, "worker-2", limits) is None
 
 
 class TestBranches:

@@ -9,7 +9,7 @@ from agio.domain.errors import LeaseLost, StoreUnavailable
 from agio.domain.journal import Entry
 from agio.storage.mongo import MongoStore
 from agio.storage.port import Append, AppendResult, Interest, Store, StoreSettings, WorkerLimits
-from agio.testing.conformance.records import Owner, make_creation, make_deltas, start
+from agio.testing.conformance.records import Owner, claim_one, make_creation, make_deltas, start
 from tests.support.mongod import ReplicaSet
 
 pytestmark = [pytest.mark.mongo, pytest.mark.faults, pytest.mark.slow]
@@ -83,7 +83,7 @@ async def _create(store: MongoStore, done: asyncio.Event) -> int:
     count = 0
     while not done.is_set():
         created = await store.create_run(make_creation(f"{GROUP}-new", at_s=count))
-        claimed = await store.claim_ready("worker-2", WorkerLimits())
+        claimed = await claim_one(store, "worker-2", WorkerLimits())
         assert claimed is not None
         assert (claimed.id, claimed.epoch) == (created.id, 1)
         assert await store.head(claimed.group_id, claimed.id) == 1

@@ -14,6 +14,7 @@ from agio.storage.mongo import MongoStore
 from agio.storage.port import SESSIONS, WorkerLimits
 from agio.testing.conformance.records import (
     Owner,
+    claim_one,
     instant,
     make_approval,
     make_creation,
@@ -91,7 +92,7 @@ class TestFaults:
     ) -> None:
         created = await store.create_run(make_creation(GROUP))
         with fail("update", on="runs", **fault):
-            claimed = await store.claim_ready("worker-1", WorkerLimits(runs_per_group=1))
+            claimed = await claim_one(store, "worker-1", WorkerLimits(runs_per_group=1))
         assert claimed is not None
         assert (claimed.id, claimed.epoch) == (created.id, 1)
         assert await other.get_run(GROUP, created.id) == claimed

@@ -8,7 +8,7 @@ from pathlib import Path
 from agio.domain.runs import Run
 from agio.storage.port import WorkerLimits
 from agio.storage.sqlite import SQLiteStore
-from agio.testing.conformance.records import make_creation
+from agio.testing.conformance.records import claim_one, make_creation
 from tests.unit.storage_sqlite.conftest import OpenStore
 
 
@@ -16,7 +16,7 @@ async def test_looking_for_work_in_vain_needs_no_lock(store: SQLiteStore, path: 
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     async with asyncio.timeout(5):
-        assert await store.claim_ready("worker", WorkerLimits()) is None
+        assert await claim_one(store, "worker", WorkerLimits()) is None
         assert await store.claim_abandoned("worker", 10, limit=9) == []
         await store.sweep()
     other.close()
@@ -28,7 +28,7 @@ async def test_run_is_claimed_once_however_many_stores_try(store: SQLiteStore, o
 
     async def claim_all(one: SQLiteStore, worker: str) -> list[Run]:
         claimed = []
-        while (run := await one.claim_ready(worker, WorkerLimits())) is not None:
+        while (run := await claim_one(one, worker, WorkerLimits())) is not None:
             claimed.append(run)
         return claimed
 
@@ -43,7 +43,7 @@ async def test_run_is_claimed_once_however_many_stores_try(store: SQLiteStore, o
 
 async def test_worker_does_not_take_over_from_itself(store: SQLiteStore):
     await store.create_run(make_creation("g"))
-    run = await store.claim_ready("worker", WorkerLimits())
+    run = await claim_one(store, "worker", WorkerLimits())
     assert run is not None
     assert await store.claim_abandoned("worker", 10, limit=9) == []
     (taken,) = await store.claim_abandoned("other", 10, limit=9)

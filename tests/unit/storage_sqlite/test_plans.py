@@ -10,7 +10,7 @@ from agio.domain.runs import RunFilter
 from agio.domain.status import RunStatus
 from agio.storage.port import AGENTS, BRANCHES, REQUESTS, WorkerLimits
 from agio.storage.sqlite import SQLiteStore, database
-from agio.testing.conformance.records import make_approval, make_branch, make_creation, make_message, start
+from agio.testing.conformance.records import claim_one, make_approval, make_branch, make_creation, make_message, start
 from tests.unit.storage_sqlite.conftest import OpenStore
 
 WALK = re.compile(r"SCAN (runs|journal|approvals|chunks|specs|branches|sessions|r|j|b|h|w)\b(?!.*USING)")
@@ -42,7 +42,7 @@ async def _use(store: SQLiteStore) -> None:
     await store.insert(BRANCHES, make_branch("g", run.session_id))
     await store.update(BRANCHES, "g", run.branch_id, lambda found: make_branch("g", run.session_id, id=found.id))
     await owner.end()
-    await store.claim_ready("worker", WorkerLimits(runs_per_group=3))
+    await claim_one(store, "worker", WorkerLimits(runs_per_group=3))
     await store.claim_abandoned("other", 10, limit=9)
     await store.sweep()
     await store.prune(REQUESTS, run.created_at)

@@ -12,7 +12,16 @@ from agio.domain.errors import AlreadyExists
 from agio.domain.runs import Run
 from agio.domain.status import RunStatus
 from agio.storage.port import AGENTS, BRANCHES, SESSIONS, Store, WorkerLimits
-from agio.testing.conformance.records import Owner, holder, make_creation, make_message, on_branch, start, take
+from agio.testing.conformance.records import (
+    Owner,
+    claim_one,
+    holder,
+    make_creation,
+    make_message,
+    on_branch,
+    start,
+    take,
+)
 from agio.testing.conformance.suite.catalog import make_agent
 
 TURNS = pytest.mark.parametrize("turns", [0, 1, 2, 4, 8, 16])
@@ -62,8 +71,8 @@ class TestCancelledCalls:
 
     async def test_claimed_run_has_an_owner_or_is_still_ready(self, store: Store, group: str, turns: int) -> None:
         run = await store.create_run(make_creation(group))
-        await _cancel(store.claim_ready("worker-1", WorkerLimits()), turns)
-        claimed = await store.claim_ready("worker-2", WorkerLimits())
+        await _cancel(claim_one(store, "worker-1", WorkerLimits()), turns)
+        claimed = await claim_one(store, "worker-2", WorkerLimits())
         owned = await store.owned("worker-1")
         assert [one.id for one in (*owned, *([claimed] if claimed else []))] == [run.id]
 

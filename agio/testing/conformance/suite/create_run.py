@@ -9,7 +9,16 @@ from agio.domain.errors import AlreadyExists, BranchBusy, NotFound
 from agio.domain.runs import Budget, Parent, PauseRequest, Run, RunFilter, RunSpec
 from agio.domain.status import RunStatus, StopReason
 from agio.storage.port import BRANCHES, SESSIONS, RunCreation, Store, WorkerLimits
-from agio.testing.conformance.records import SNAPSHOT, Owner, holder, instant, make_branch, make_creation, on_branch
+from agio.testing.conformance.records import (
+    SNAPSHOT,
+    Owner,
+    claim_one,
+    holder,
+    instant,
+    make_branch,
+    make_creation,
+    on_branch,
+)
 
 
 class TestCreateRun:
@@ -78,7 +87,7 @@ class TestCreateRun:
     async def test_run_made_with_a_pause_is_ready_for_it(self, store: Store, group: str) -> None:
         pause = PauseRequest(by="alice", at=instant(0), reason="not_started")
         created = await store.create_run(make_creation(group, pause=pause))
-        claimed = await store.claim_ready("worker-1", WorkerLimits(runs_per_group=0))
+        claimed = await claim_one(store, "worker-1", WorkerLimits(runs_per_group=0))
         assert claimed is not None
         assert (claimed.id, claimed.pause) == (created.id, pause)
 
@@ -220,7 +229,7 @@ class TestCreateRunOnce:
 
         async def work() -> None:
             while len(claimed) < len(wanted):
-                run = await other.claim_ready("worker-1", WorkerLimits())
+                run = await claim_one(other, "worker-1", WorkerLimits())
                 if run is None:
                     await asyncio.sleep(0)
                     continue
@@ -272,7 +281,7 @@ class TestOwnedFromAcceptance:
         run = await store.create_run(wanted)
         assert (run.status, run.owner, run.epoch, run.holds_branch) == (RunStatus.RUNNING, "worker-1", 1, True)
         assert await store.get_run(group, run.id) == run
-        assert await store.claim_ready("worker-2", WorkerLimits()) is None
+        assert await claim_one(store, "worker-2", WorkerLimits()) is None
         assert [owned.id for owned in await store.owned("worker-1")] == [run.id]
         assert await store.read_entries(group, run.id) == [wanted.first]
 

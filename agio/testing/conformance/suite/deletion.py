@@ -13,6 +13,7 @@ from agio.storage.port import BRANCHES, SESSIONS, Store, WorkerLimits
 from agio.testing.conformance.fixtures import OpenStore
 from agio.testing.conformance.records import (
     Owner,
+    claim_one,
     instant,
     make_approval,
     make_branch,
@@ -96,7 +97,7 @@ class TestDeleteRun:
         await Owner(store, await take(store, first.run)).end()
         await store.delete_run(group, first.run.id)
         second = await store.create_run(make_creation(group, after=first, at_s=1, may_wait=False))
-        claimed = await store.claim_ready("worker-1", WorkerLimits())
+        claimed = await claim_one(store, "worker-1", WorkerLimits())
         assert claimed is not None
         assert claimed.id == second.id
 

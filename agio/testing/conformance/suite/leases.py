@@ -10,7 +10,17 @@ from agio.domain.runs import Mark, Run
 from agio.domain.status import RunStatus
 from agio.storage.port import Store, WorkerLimits
 from agio.testing.conformance.backend import Backend
-from agio.testing.conformance.records import Owner, eventually, holder, instant, make_creation, start, take, tick
+from agio.testing.conformance.records import (
+    Owner,
+    claim_one,
+    eventually,
+    holder,
+    instant,
+    make_creation,
+    start,
+    take,
+    tick,
+)
 
 NO_LIMITS = WorkerLimits()
 LEASE_S = 10.0
@@ -46,14 +56,67 @@ class TestBeat:
         await store.retire("nobody")
         assert await store.living(LEASE_S) == {"worker-2"}
 
+    async def test_what_workers_say_is_known_until_they_retire(self, store: Store, backend: Backend) -> None:
+        for worker in ("one", "dead", "gone"):
+            await store.beat(worker, {"host": "ü", "pid": worker})
+        await backend.age_worker(store, "dead", 3600)
+        await store.beat("one", {"pid": "new"})
+        await store.retire("gone")
+        assert await store.workers() == {"one": {"pid": "new"}, "dead": {"host": "ü", "pid": "dead"}}
+
+
+class TestClaimingSeveral:
+    async def test_so_many_are_claimed_in_one_call(self, store: Store, group: str) -> None:
+        ids = [(await store.create_run(make_creation(group, at_s=i))).id for i in range(5)]
+        first = await store.claim_ready("worker-1", NO_LIMITS, limit=3)
+        assert [run.id for run in first] == ids[:3]
+        assert {(run.owner, run.epoch) for run in first} == {("worker-1", 1)}
+        assert [run.id for run in await store.claim_ready("worker-2", NO_LIMITS, limit=3)] == ids[3:]
+        assert await store.claim_ready("worker-2", NO_LIMITS, limit=3) == []
+        assert {run.id for run in await store.owned("worker-1")} == set(ids[:3])
+
+    async def test_groups_take_turns_from_call_to_call(self, store: Store, group: str) -> None:
+        for i in range(12):
+            await store.create_run(make_creation(f"{group}-busy", at_s=i))
+        late = await store.create_run(make_creation(f"{group}-late", at_s=100))
+        claimed = [await store.claim_ready("worker-1", NO_LIMITS, limit=4) for _ in range(2)]
+        assert late.id in [run.id for runs in claimed for run in runs]
+
+    async def test_only_those_with_commands_where_no_others_are_allowed(self, store: Store, group: str) -> None:
+        runs = [await store.create_run(make_creation(group, at_s=i)) for i in range(4)]
+        for run in runs[1:3]:
+            await store.update_run(group, run.id, lambda r: control.request_cancel(r, by="ann", at=instant(9)))
+        claimed = await store.claim_ready("worker-1", WorkerLimits(runs_per_group=0), limit=9)
+        assert {run.id for run in claimed} == {run.id for run in runs[1:3]}
+
+    async def test_a_groups_share_holds(self, store: Store, group: str) -> None:
+        for i in range(5):
+            await store.create_run(make_creation(group, at_s=i))
+        limits = WorkerLimits(runs_per_group=2)
+        claimed = [*await store.claim_ready("w", limits, limit=4), *await store.claim_ready("w", limits, limit=4)]
+        assert len(claimed) == 2
+
+    async def test_no_run_is_claimed_twice(self, store: Store, other: Store, group: str) -> None:
+        creations = [make_creation(f"{group}-{i % 3}", at_s=i) for i in range(60)]
+        await asyncio.gather(*(store.create_run(one) for one in creations))
+
+        async def work(number: int, through: Store) -> list[Run]:
+            mine: list[Run] = []
+            while runs := await through.claim_ready(f"worker-{number}", NO_LIMITS, limit=8):
+                mine += runs
+            return mine
+
+        shares = await asyncio.gather(*(work(i, one) for i, one in enumerate([store, other] * 2)))
+        assert sorted(run.id for share in shares for run in share) == sorted(one.run.id for one in creations)
+
 
 class TestClaimReady:
     async def test_nothing_ready_is_none(self, store: Store) -> None:
-        assert await store.claim_ready("worker-1", NO_LIMITS) is None
+        assert await claim_one(store, "worker-1", NO_LIMITS) is None
 
     async def test_claimed_run_belongs_to_the_worker(self, store: Store, group: str) -> None:
         created = await store.create_run(make_creation(group))
-        claimed = await store.claim_ready("worker-1", NO_LIMITS)
+        claimed = await claim_one(store, "worker-1", NO_LIMITS)
         assert claimed is not None
         assert (claimed.id, claimed.status, claimed.owner) == (created.id, RunStatus.RUNNING, "worker-1")
         assert claimed.epoch == 1
@@ -63,25 +126,25 @@ class TestClaimReady:
 
     async def test_claimed_run_is_not_claimed_again(self, store: Store, other: Store, group: str) -> None:
         await store.create_run(make_creation(group))
-        await store.claim_ready("worker-1", NO_LIMITS)
-        assert await other.claim_ready("worker-2", NO_LIMITS) is None
+        await claim_one(store, "worker-1", NO_LIMITS)
+        assert await claim_one(other, "worker-2", NO_LIMITS) is None
 
     async def test_run_that_waits_for_its_branch_is_not_ready(self, store: Store, group: str) -> None:
         first = make_creation(group)
         await store.create_run(first)
         await store.create_run(make_creation(group, after=first, at_s=1))
-        claimed = await store.claim_ready("worker-1", NO_LIMITS)
+        claimed = await claim_one(store, "worker-1", NO_LIMITS)
         assert claimed is not None
         assert claimed.id == first.run.id
-        assert await store.claim_ready("worker-1", NO_LIMITS) is None
+        assert await claim_one(store, "worker-1", NO_LIMITS) is None
 
     @pytest.mark.parametrize("status", [RunStatus.PAUSED, RunStatus.WAITING, RunStatus.INTERRUPTED])
     async def test_resting_run_is_ready_once_it_is_resumed(self, store: Store, group: str, status: RunStatus) -> None:
         owner = await start(store, group)
         await owner.rest(status)
-        assert await store.claim_ready("worker-2", NO_LIMITS) is None
+        assert await claim_one(store, "worker-2", NO_LIMITS) is None
         await store.update_run(group, owner.run.id, lambda r: control.request_resume(r, by="ann", at=instant(9)))
-        claimed = await store.claim_ready("worker-2", NO_LIMITS)
+        claimed = await claim_one(store, "worker-2", NO_LIMITS)
         assert claimed is not None
         assert (claimed.owner, claimed.epoch) == ("worker-2", 2)
         assert claimed.order is not None
@@ -91,7 +154,7 @@ class TestClaimReady:
         owner = await start(store, group)
         await owner.rest(status)
         await store.update_run(group, owner.run.id, lambda r: control.request_cancel(r, by="ann", at=instant(9)))
-        claimed = await store.claim_ready("worker-2", NO_LIMITS)
+        claimed = await claim_one(store, "worker-2", NO_LIMITS)
         assert claimed is not None
         assert claimed.cancel is not None
 
@@ -100,7 +163,7 @@ class TestClaimReady:
         await take(store, await store.create_run(first))
         waiter = await store.create_run(make_creation(group, after=first, at_s=1))
         await store.update_run(group, waiter.id, lambda r: control.request_cancel(r, by="ann", at=instant(9)))
-        claimed = await store.claim_ready("worker-2", NO_LIMITS)
+        claimed = await claim_one(store, "worker-2", NO_LIMITS)
         assert claimed is not None
         assert (claimed.id, claimed.holds_branch) == (waiter.id, False)
         assert await holder(store, waiter) == first.run.id
@@ -109,13 +172,13 @@ class TestClaimReady:
         owner = await start(store, group)
         await store.update_run(group, owner.run.id, lambda r: control.request_cancel(r, by="ann", at=instant(9)))
         await owner.end()
-        assert await store.claim_ready("worker-2", NO_LIMITS) is None
+        assert await claim_one(store, "worker-2", NO_LIMITS) is None
 
     async def test_run_given_back_is_claimed_by_the_next(self, store: Store, group: str) -> None:
         owner = await start(store, group)
         after = await owner.rest(RunStatus.QUEUED, handed_over=True)
         assert after.is_ready
-        claimed = await store.claim_ready("worker-2", NO_LIMITS)
+        claimed = await claim_one(store, "worker-2", NO_LIMITS)
         assert claimed is not None
         assert (claimed.owner, claimed.handed_over, claimed.claims) == ("worker-2", True, 0)
 
@@ -165,7 +228,7 @@ class TestFairness:
         for i in range(10):
             await store.create_run(make_creation(f"{group}-busy", at_s=i))
         for _ in range(5):
-            await store.claim_ready("worker-1", NO_LIMITS)
+            await claim_one(store, "worker-1", NO_LIMITS)
         late = await store.create_run(make_creation(f"{group}-late", at_s=100))
         assert late.id in await _drain(store, 2)
 
@@ -175,31 +238,31 @@ class TestLimits:
         for i in range(3):
             await store.create_run(make_creation(group, at_s=i))
         limits = WorkerLimits(runs_per_group=2)
-        claimed = [await store.claim_ready("worker-1", limits) for _ in range(3)]
+        claimed = [await claim_one(store, "worker-1", limits) for _ in range(3)]
         assert [run is not None for run in claimed] == [True, True, False]
-        assert await store.claim_ready("worker-1", NO_LIMITS) is not None
+        assert await claim_one(store, "worker-1", NO_LIMITS) is not None
 
     async def test_limit_of_its_own_counts_in_place_of_the_others(self, store: Store, group: str) -> None:
         for i in range(3):
             await store.create_run(make_creation(group, at_s=i))
-        claimed = [await store.claim_ready("worker-1", WorkerLimits(own={group: 2})) for _ in range(3)]
+        claimed = [await claim_one(store, "worker-1", WorkerLimits(own={group: 2})) for _ in range(3)]
         assert [run is not None for run in claimed] == [True, True, False]
-        assert await store.claim_ready("worker-1", WorkerLimits(runs_per_group=1, own={group: 3})) is not None
+        assert await claim_one(store, "worker-1", WorkerLimits(runs_per_group=1, own={group: 3})) is not None
 
     async def test_share_counts_all_workers(self, store: Store, other: Store, group: str) -> None:
         for i in range(2):
             await store.create_run(make_creation(group, at_s=i))
         limits = WorkerLimits(runs_per_group=1)
-        assert await store.claim_ready("worker-1", limits) is not None
-        assert await other.claim_ready("worker-2", limits) is None
+        assert await claim_one(store, "worker-1", limits) is not None
+        assert await claim_one(other, "worker-2", limits) is None
 
     async def test_full_group_does_not_stand_in_the_way_of_others(self, store: Store, group: str) -> None:
         for i in range(5):
             await store.create_run(make_creation(f"{group}-full", at_s=i))
         limits = WorkerLimits(runs_per_group=1)
-        await store.claim_ready("worker-1", limits)
+        await claim_one(store, "worker-1", limits)
         free = await store.create_run(make_creation(f"{group}-free", at_s=50))
-        claimed = await store.claim_ready("worker-1", limits)
+        claimed = await claim_one(store, "worker-1", limits)
         assert claimed is not None
         assert claimed.id == free.id
 
@@ -207,9 +270,9 @@ class TestLimits:
         owner = await start(store, group)
         waiting = await store.create_run(make_creation(group, at_s=1))
         limits = WorkerLimits(runs_per_group=1)
-        assert await store.claim_ready("worker-1", limits) is None
+        assert await claim_one(store, "worker-1", limits) is None
         await owner.end()
-        claimed = await store.claim_ready("worker-1", limits)
+        claimed = await claim_one(store, "worker-1", limits)
         assert claimed is not None
         assert claimed.id == waiting.id
 
@@ -219,18 +282,16 @@ class TestLimits:
         asked = await store.create_run(make_creation(group, at_s=2))
         await store.update_run(group, asked.id, lambda r: control.request_cancel(r, by="ann", at=instant(9)))
         limits = WorkerLimits(runs_per_group=1)
-        claimed = await store.claim_ready("worker-1", limits)
+        claimed = await claim_one(store, "worker-1", limits)
         assert claimed is not None
         assert claimed.id == asked.id
-        assert await store.claim_ready("worker-1", limits) is None
+        assert await claim_one(store, "worker-1", limits) is None
 
     async def test_share_holds_though_many_claim_at_once(self, store: Store, other: Store, group: str) -> None:
         for i in range(12):
             await store.create_run(make_creation(group, at_s=i))
         limits = WorkerLimits(runs_per_group=3)
-        claimed = await asyncio.gather(
-            *(s.claim_ready(f"worker-{i}", limits) for i, s in enumerate([store, other] * 6))
-        )
+        claimed = await asyncio.gather(*(claim_one(s, f"worker-{i}", limits) for i, s in enumerate([store, other] * 6)))
         assert len([run for run in claimed if run is not None]) == 3
 
 
@@ -241,7 +302,7 @@ class TestClaimingAtOnce:
 
         async def work(number: int, through: Store) -> list[Run]:
             mine = []
-            while run := await through.claim_ready(f"worker-{number}", NO_LIMITS):
+            while run := await claim_one(through, f"worker-{number}", NO_LIMITS):
                 mine.append(run)
             return mine
 
@@ -376,7 +437,7 @@ class TestSweep:
         assert await holder(store, first.run) is None
         await store.sweep()
         assert await holder(store, first.run) == waiters[0].id
-        claimed = await store.claim_ready("worker-1", NO_LIMITS)
+        claimed = await claim_one(store, "worker-1", NO_LIMITS)
         assert claimed is not None
         assert claimed.id == waiters[0].id
 
@@ -422,12 +483,12 @@ def _by_id(runs: list[Run]) -> dict[str, Run]:
 
 async def _claim_all(store: Store) -> list[Run]:
     claimed = []
-    while run := await store.claim_ready("worker-1", NO_LIMITS):
+    while run := await claim_one(store, "worker-1", NO_LIMITS):
         claimed.append(run)
     return claimed
 
 
 async def _drain(store: Store, count: int) -> list[str]:
     """Claim that many runs; return their ids in order."""
-    claimed = [await store.claim_ready("worker-1", NO_LIMITS) for _ in range(count)]
+    claimed = [await claim_one(store, "worker-1", NO_LIMITS) for _ in range(count)]
     return [run.id for run in claimed if run is not None]

@@ -10,7 +10,7 @@ from agio.domain import control
 from agio.domain.runs import Run
 from agio.domain.status import RunStatus
 from agio.storage.port import RunCreation, Store, WorkerLimits
-from agio.testing.conformance.records import Owner, eventually, instant, make_creation, on_branch, tick
+from agio.testing.conformance.records import Owner, claim_one, eventually, instant, make_creation, on_branch, tick
 
 ACTIONS = st.lists(
     st.sampled_from(["create", "claim", "pause", "cancel", "resume", "end", "rest", "sweep"]), min_size=4, max_size=14
@@ -77,7 +77,7 @@ async def _act(store: Store, first: RunCreation, action: str, number: int) -> No
 
 async def _claim(store: Store, group: str, number: int) -> None:
     """Claim; the owner carries a pause out at once."""
-    claimed = await store.claim_ready(f"worker-{number}", WorkerLimits())
+    claimed = await claim_one(store, f"worker-{number}", WorkerLimits())
     if claimed is not None and claimed.cancel is None and claimed.pause is not None:
         owner = Owner(store, claimed, head=await store.head(group, claimed.id))
         await owner.rest(RunStatus.PAUSED, pause_done=True)
@@ -111,7 +111,7 @@ async def _serve_all(store: Store, oracle: _Branch, first: RunCreation) -> None:
     owned = [run for run in await on_branch(store, first.run) if run.owner is not None]
     for run in owned:
         await _let_go(store, run, RunStatus.CANCELLED)
-    while claimed := await store.claim_ready("last", WorkerLimits()):
+    while claimed := await claim_one(store, "last", WorkerLimits()):
         await _let_go(store, claimed, RunStatus.CANCELLED)
     await _assert_agrees(store, oracle, first.run)
     assert oracle.holder is None

@@ -13,6 +13,7 @@ from agio.domain.status import TERMINAL, RunStatus
 from agio.storage.port import BRANCHES, Store, WorkerLimits
 from agio.testing.conformance.records import (
     Owner,
+    claim_one,
     eventually,
     holder,
     instant,
@@ -121,7 +122,7 @@ class TestBranchHold:
         branch = await store.insert(BRANCHES, make_branch(group, ended.session_id, parent_id=ended.branch_id))
         after = await store.update_run(group, ended.id, lambda r: _attempt(r, branch.id))
         assert (after.is_ready, await holder(store, after)) == (True, ended.id)
-        claimed = await store.claim_ready("worker-2", WorkerLimits())
+        claimed = await claim_one(store, "worker-2", WorkerLimits())
         assert claimed is not None
         assert (claimed.id, claimed.branch_id, claimed.attempt) == (ended.id, branch.id, 2)
 
@@ -140,10 +141,10 @@ class TestBranchHold:
         owner, waiters = await _queue_up(store, group, waiters=3)
         await owner.end(ending)
         await _assert_becomes_holder(store, waiters[0])
-        claimed = await store.claim_ready("worker-2", WorkerLimits())
+        claimed = await claim_one(store, "worker-2", WorkerLimits())
         assert claimed is not None
         assert claimed.id == waiters[0].id
-        assert await store.claim_ready("worker-2", WorkerLimits()) is None
+        assert await claim_one(store, "worker-2", WorkerLimits()) is None
 
     async def test_change_that_lets_go_hands_the_branch_on(self, store: Store, group: str) -> None:
         owner, waiters = await _queue_up(store, group, waiters=2)
@@ -178,7 +179,7 @@ class TestBranchHold:
         owner, _ = await _queue_up(store, group, waiters=1)
         await owner.rest(resting)
         assert await holder(store, owner.run) == owner.run.id
-        assert await store.claim_ready("worker-2", WorkerLimits()) is None
+        assert await claim_one(store, "worker-2", WorkerLimits()) is None
 
     async def test_branch_is_free_after_the_last_run_ended(self, store: Store, group: str) -> None:
         first = make_creation(group)
