@@ -1,9 +1,7 @@
 """Stores on a fresh database, and faults on demand."""
 
-import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
@@ -16,20 +14,6 @@ from tests.support.mongod import Mongod, find_mongod, running
 
 OpenStore: TypeAlias = Callable[..., Awaitable[MongoStore]]
 Fail: TypeAlias = Callable[..., AbstractContextManager[None]]
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Bear with PyMongo, which leaves the socket of a monitor behind that is stopped while it connects."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))
-
-
-@pytest.fixture(autouse=True)
-def _collected() -> Iterator[None]:
-    """Let such sockets be found here and not by a later test of others."""
-    yield
-    gc.collect()
 
 
 @pytest.fixture
