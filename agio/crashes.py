@@ -20,6 +20,8 @@ PLACES = {
     "publish": "entries are durable; no reader has got them",
     "drain": "a run of a draining worker has all its events, and its owner still",
     "end": "the terminal event is durable; no reader has got it",
+    "hold": "it is written down who shall hear of a run's end; the run has not ended",
+    "sent": "a receiver has answered a webhook's delivery; that is not written down",
     "close": "a stream has sent its last event and is still open",
 }
 

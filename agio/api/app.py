@@ -35,6 +35,7 @@ from agio.api.native import (
     sessions,
     tools,
     users,
+    webhooks,
 )
 from agio.api.openapi import describe
 from agio.api.rate_limits import RateLimit
@@ -67,6 +68,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     login.about_me,
     access_keys.router,
     users.router,
+    webhooks.router,
 )
 
 

@@ -24,6 +24,7 @@ TAGS = {
     "sessions": "Conversations, their branches and trees.",
     "agents": "What runs are started from.",
     "tools": "What agents may call.",
+    "webhooks": "Be told when runs end.",
     "events": "Many runs in one stream.",
     "access": "Logins, users, access keys, stream tokens.",
     "meta": "Health and facts.",

@@ -9,8 +9,10 @@ from agio.domain.agents import Agent
 from agio.domain.errors import AlreadyExists
 from agio.domain.status import RunStatus
 from agio.domain.tools import StoredTool
+from agio.domain.webhooks import RetryPolicy
 from agio.engine.caretaker import UpkeepSettings
 from agio.engine.clock import utc_now
+from agio.engine.dispatch import WebhookSettings
 from agio.engine.engine import Engine
 from agio.engine.observer import NOBODY, Observer
 from agio.engine.quota import NO_QUOTA, Quota
@@ -56,6 +58,12 @@ def make_providers(settings: Settings, variables: Mapping[str, str] | None = Non
     )
 
 
+def make_network_policy(settings: Settings) -> NetworkPolicy:
+    """Return where tools and webhooks may connect to."""
+    allowed = AddressPolicy.allowing(settings.allow_hosts, allow_private=settings.allow_private_http)
+    return NetworkPolicy(addresses=allowed)
+
+
 def make_tools(settings: Settings, store: Store, tools: Iterable[Tool | Callable[..., Any]] = ()) -> ToolRegistry:
     """Return the tools of a process: those given, the built-in ones, and those that groups made over the API.
 
@@ -64,7 +72,7 @@ def make_tools(settings: Settings, store: Store, tools: Iterable[Tool | Callable
     Raises:
         AlreadyExists: two different tools have one name.
     """
-    network = NetworkPolicy(addresses=AddressPolicy(allow_private=settings.allow_private_http))
+    network = make_network_policy(settings)
     key = settings.serper_api_key
     builtin = BuiltinToolSettings(serper_api_key=key.get_secret_value() if key else None, network=network)
     by_name = {tool.name: tool for tool in builtin_tools(builtin)} | _by_name(tools)
@@ -111,7 +119,8 @@ def make_engine(
     known = [agent if isinstance(agent, Agent) else to_agent(agent, registry, now) for agent in declared]
     all_agents = [*known, *default_agents(settings, registry, known, now)]
     quota = make_quota(settings, Windows(store))
-    return Engine(store, registry, toolbox, engine_settings(settings), all_agents, observer, quota)
+    client = GuardedClient(make_network_policy(settings))
+    return Engine(store, registry, toolbox, engine_settings(settings), all_agents, observer, quota, client)
 
 
 def make_quota(settings: Settings, windows: Windows) -> Quota:
@@ -139,6 +148,10 @@ def engine_settings(settings: Settings) -> EngineSettings:
         upkeep=UpkeepSettings(
             compact_after=settings.compact_after,
             retain={status: kept for status, kept in retention.items() if kept is not None},
+        ),
+        webhooks=WebhookSettings(
+            retry=RetryPolicy(attempts=settings.webhook_attempts, base_s=settings.webhook_retry_s),
+            timeout_s=settings.webhook_timeout_s,
         ),
     )
 

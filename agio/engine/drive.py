@@ -1,7 +1,7 @@
 """What the parts of the step loop share while a worker owns a run, and how it lets go of one."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -13,15 +13,17 @@ from agio.domain.messages import Message, text_of
 from agio.domain.metrics import Metrics, Usage
 from agio.domain.runs import Run, RunUpdate, Words
 from agio.domain.status import RunStatus, StopReason
+from agio.domain.webhooks import Delivery
 from agio.engine.clock import utc_now
 from agio.engine.journal import RunJournal
 from agio.engine.observer import NOBODY, Observer
+from agio.engine.outbox import hold_deliveries
 from agio.engine.quota import NO_QUOTA, Quota
 from agio.engine.settings import EngineSettings
 from agio.engine.state import RunState
 from agio.engine.token import ControlToken
 from agio.providers.base import Providers
-from agio.storage.port import RunStore
+from agio.storage.port import Store
 from agio.tools.base import Tool, Toolbox
 
 
@@ -29,7 +31,7 @@ from agio.tools.base import Tool, Toolbox
 class Services:
     """What driving a run needs from the process."""
 
-    store: RunStore
+    store: Store
     providers: Providers
     toolbox: Toolbox
     settings: EngineSettings
@@ -38,6 +40,8 @@ class Services:
     """Says whether a run is still this worker's, as far as it can be known before an effect."""
     observer: Observer = NOBODY
     quota: Quota = NO_QUOTA
+    deliver: Callable[[Iterable[Delivery]], None] = lambda deliveries: None
+    """Takes deliveries whose run's end is durable."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,6 +58,8 @@ class Drive:
     """The agent's tools as they were looked up for this step; None: not yet."""
     decisions_heard: int = 0
     """The last command that came before the run's approvals were read."""
+    held: list[Delivery] | None = None
+    """Who is told of the ending that comes next; None: nobody looked."""
     closing: bool = False
     """An ending is under way: nothing else may be emitted."""
 
@@ -170,6 +176,7 @@ class Drive:
     async def complete_step(self, kind: CheckpointKind) -> None:
         """Close the step under way with a checkpoint and wait until it is durable."""
         await self.make_room()
+        self.held = None  # it goes on: who comes until the end is told too
         self._close_step()
         checkpoint = self.mark_checkpoint(kind)
         self.journal.attach(self.update(checkpoint, step=self.state.step), checkpoint)
@@ -207,15 +214,28 @@ class Drive:
 
     # -- endings
 
+    async def foresee_end(self) -> None:
+        """Write down who is to be told of the ending that comes next, unless that was done just now.
+
+        To be awaited before anything of the ending's entry is emitted: the writer takes what has gathered.
+        """
+        if self.held is None:
+            self.held = await hold_deliveries(self.services.store, self.token.run, after=self.journal.head)
+
+    async def _prepare_end(self) -> None:
+        await self.make_room()
+        await self.foresee_end()
+        self.closing = True
+
     async def _end(self, update: RunUpdate, checkpoint: Checkpoint | None = None) -> None:
         self.journal.attach(update, checkpoint)
         self.journal.seal()
         await self.commit()
+        self.services.deliver(self.held or ())
 
     async def finish(self) -> None:
         """Completed: the last message is the answer."""
-        await self.make_room()
-        self.closing = True
+        await self._prepare_end()
         state = self.state
         last = state.messages[-1] if state.messages else None
         changes: dict[str, Any] = {"status": RunStatus.COMPLETED, "reason": StopReason.ANSWERED}
@@ -230,8 +250,7 @@ class Drive:
 
     async def fail(self, code: str, message: str, *, retryable: bool = False) -> None:
         """Failed: open tool calls are closed, so that the branch stays usable."""
-        await self.make_room()
-        self.closing = True
+        await self._prepare_end()
         error = {"code": code, "message": message, "retryable": retryable}
         checkpoint = self._leave_usable("the run failed before this call was made")
         self.journal.emit(ev.RunFailed(error=error, metrics=self.metrics()))
@@ -240,8 +259,7 @@ class Drive:
 
     async def cancel(self, *, partial: str = "", by: str | None = None, reason: str | None = None) -> None:
         """Cancelled: what was shown of an answer is kept, open tool calls are closed."""
-        await self.make_room()
-        self.closing = True
+        await self._prepare_end()
         asked = self.token.run.cancel
         if partial:
             shown_as = self.state.partial_message_id or new_id()
@@ -288,8 +306,7 @@ class Drive:
 
     async def rest_paused(self) -> None:
         """Paused at the last checkpoint."""
-        await self.make_room()
-        self.closing = True
+        await self._prepare_end()
         asked = self.token.run.pause
         by, reason = (asked.by, asked.reason) if asked else ("system", None)
         named = self.state.checkpoint.id if self.state.checkpoint else None
@@ -299,8 +316,7 @@ class Drive:
 
     async def rest_waiting(self, reason: Literal["approval", "needs_attention"]) -> None:
         """Waiting for a person."""
-        await self.make_room()
-        self.closing = True
+        await self._prepare_end()
         named = self.state.checkpoint.id if self.state.checkpoint else None
         self.journal.emit(ev.RunWaiting(reason=reason, checkpoint_id=named))
         update = self.update(status=RunStatus.WAITING, reason=reason)
@@ -309,7 +325,6 @@ class Drive:
 
     async def rest_interrupted(self, claims: int) -> None:
         """Interrupted: its workers died too often."""
-        await self.make_room()
-        self.closing = True
+        await self._prepare_end()
         self.journal.emit(ev.RunInterrupted(reason=StopReason.POISON, claims=claims))
         await self._end(self.update(status=RunStatus.INTERRUPTED, reason=StopReason.POISON))

@@ -20,10 +20,12 @@ from agio.engine.settings import EngineSettings
 from agio.engine.starting import Starting
 from agio.engine.tail import Draining, Selection, tail, tail_many
 from agio.engine.tools import Tools
+from agio.engine.webhooks import Webhooks
 from agio.engine.worker import Worker
 from agio.providers.base import Providers
 from agio.storage.port import Store
 from agio.tools.base import Toolbox
+from agio.tools.net import GuardedClient
 
 LEAVE_AGAIN_S = 1.0
 
@@ -40,12 +42,14 @@ class Engine:
         agents: Iterable[Agent] = (),
         observer: Observer = NOBODY,
         quota: Quota = NO_QUOTA,
+        client: GuardedClient | None = None,
     ) -> None:
+        client = client or GuardedClient()
         self.store = store
         self.providers = providers
         self.toolbox = toolbox
         self.settings = settings
-        self.worker = Worker(store, providers, toolbox, settings, observer, quota)
+        self.worker = Worker(store, providers, toolbox, settings, observer, quota, client)
         self.agents = Agents(store, providers, toolbox, agents)
         self.starting = Starting(store, self.agents, self.worker, quota)
         self.continuing = Continuing(store, self.agents, self.worker, quota)
@@ -55,6 +59,7 @@ class Engine:
         self.sessions = Sessions(store, self.commands, self.reading, self.worker.hub)
         self.conversations = Conversations(store, self.sessions, self.reading)
         self.tools = Tools(store, toolbox)
+        self.webhooks = Webhooks(store, client, self.worker.dispatcher.wake)
 
     def tail(
         self, caller: Caller, run_id: str, *, after: int = 0, follow: bool = True

@@ -18,6 +18,7 @@ from agio.engine.acting import Rest, act
 from agio.engine.clock import utc_now
 from agio.engine.drive import Drive, Services
 from agio.engine.journal import JournalWriter, RunJournal
+from agio.engine.outbox import hold_deliveries
 from agio.engine.recovery import first_state, load_state
 from agio.engine.state import RunState
 from agio.engine.thinking import (
@@ -255,6 +256,8 @@ async def _think(drive: Drive, *, last: bool) -> bool:
     await drive.make_room()
     if isinstance(answer, Stop):
         return await _leave(drive, answer)
+    if last or not answer.calls:
+        await drive.foresee_end()  # here, so that nothing waits between the look for a pause and the end
     message = record_answer(drive, answer, keep_calls=not last)
     if message.tool_calls:
         return False
@@ -351,6 +354,7 @@ async def _give_back(drive: Drive, *, handed_over: bool) -> None:
 async def _set_aside(services: Services, writer: JournalWriter, run: Run) -> None:
     """Let a run rest that cannot even be loaded; or end it, if someone asked for that."""
     head = await services.store.head(run.group_id, run.id)
+    held = await hold_deliveries(services.store, run, after=head)
     journal = RunJournal(writer, run, head=head, position=0)
     if run.cancel is not None:
         status = RunStatus.CANCELLED
@@ -361,6 +365,7 @@ async def _set_aside(services: Services, writer: JournalWriter, run: Run) -> Non
     journal.attach(RunUpdate(status=status, reason=StopReason.POISON, last_seq=journal.head, keep_order=True))
     journal.seal()
     await journal.flush()
+    services.deliver(held)
 
 
 async def _project_end(drive: Drive) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from agio.engine.caretaker import UpkeepSettings
+from agio.engine.dispatch import WebhookSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,8 @@ class EngineSettings:
 
     upkeep: UpkeepSettings = field(default_factory=UpkeepSettings)
     """What becomes of runs after their end."""
+    webhooks: WebhookSettings = field(default_factory=WebhookSettings)
+    """How those are told who want to hear of it."""
 
     @property
     def beat_s(self) -> float:

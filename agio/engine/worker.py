@@ -17,6 +17,7 @@ from agio.domain.ids import new_id
 from agio.domain.runs import Run
 from agio.engine.caretaker import Caretaker
 from agio.engine.clock import utc_now
+from agio.engine.dispatch import Dispatcher
 from agio.engine.drive import Services
 from agio.engine.forgetting import Forgetting
 from agio.engine.hub import Hub
@@ -31,6 +32,7 @@ from agio.engine.token import ControlToken
 from agio.providers.base import Providers
 from agio.storage.port import Interest, RunCreation, Store, WorkerLimits
 from agio.tools.base import Toolbox
+from agio.tools.net import GuardedClient
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ class Worker:
         settings: EngineSettings,
         observer: Observer = NOBODY,
         quota: Quota = NO_QUOTA,
+        client: GuardedClient | None = None,
     ) -> None:
         self.id = new_id()
         self.hub = Hub(settings.queue_entries)
@@ -61,6 +64,7 @@ class Worker:
         self._observer = observer
         self._limits = WorkerLimits(runs_per_group=settings.runs_per_group, own=settings.runs_of_groups)
         self._writer = JournalWriter(store, self.hub, observer)
+        self.dispatcher = Dispatcher(store, client or GuardedClient(), settings.webhooks, self.id, settings.lease_s)
         self._services = Services(
             store=store,
             providers=providers,
@@ -70,6 +74,7 @@ class Worker:
             owns=self._owns,
             observer=observer,
             quota=quota,
+            deliver=self.dispatcher.hurry,
         )
         self._caretaker = Caretaker(store, settings.upkeep, self.id, settings.lease_s)
         self._tokens: dict[str, ControlToken] = {}
@@ -107,6 +112,7 @@ class Worker:
             ("hints", self._hint_loop()),
             ("watch", self._watch_loop()),
             ("upkeep", self._caretaker.work()),
+            ("webhooks", self.dispatcher.work()),
         ):
             self._loops.append(asyncio.create_task(self._forever(loop), name=f"worker-{name}"))
 

@@ -41,5 +41,8 @@ class NoStore:
     async def count_since(self, kind: Kind[T], field: str, since: datetime) -> int:
         return 0
 
+    async def find_until(self, kind: Kind[T], field: str, until: datetime, *, limit: int) -> list[T]:
+        return []
+
     async def prune(self, kind: Kind[T], before: datetime) -> int:
         return 0

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from agio.settings.layers import LayeredSource
 from agio.settings.texts import (
+    check_allowed_hosts,
     check_database_url,
     check_jwt_secret,
     check_mongo_uri,
@@ -173,7 +174,11 @@ class Settings(BaseSettings):
     serper_api_key: Annotated[SecretStr | None, _read_from("AGIO_SERPER_API_KEY", "SERPER_API_KEY")] = None
     """Key of the tool `web_search`; None: agents are not given that tool."""
     allow_private_http: bool = False
-    """Let `http_get` and HTTP tools reach private addresses."""
+    """Let `http_get`, HTTP tools and webhooks reach private addresses."""
+    allow_hosts: Annotated[
+        tuple[str, ...], NoDecode, BeforeValidator(read_list), AfterValidator(check_allowed_hosts)
+    ] = ()
+    """Names, addresses and networks (`10.1.0.0/16`) that these may reach though they are not public."""
 
     # -- who may call
 
@@ -228,6 +233,15 @@ class Settings(BaseSettings):
     """Seconds that a stopping process gives its runs to reach the end of a step."""
     on_restart: Literal["resume", "cancel"] = "resume"
     """What happens to a dead process's runs: they go on from their last checkpoint, or end as cancelled."""
+
+    # -- webhooks
+
+    webhook_attempts: Annotated[int, Field(ge=1, le=20)] = 8
+    """How often a delivery is tried before it is given up; it can be ordered again."""
+    webhook_retry_s: Annotated[float, Field(gt=0, le=3600)] = 5.0
+    """Seconds between the first attempt and the second; four times as many after each further one, up to 6 hours."""
+    webhook_timeout_s: Annotated[float, Field(gt=0, le=60)] = 10.0
+    """Seconds that a receiver has to answer."""
 
     # -- after their end
 

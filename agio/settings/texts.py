@@ -34,6 +34,14 @@ def read_list(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()]
 
 
+def check_allowed_hosts(entries: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse what is neither a name nor an address nor a network."""
+    for entry in entries:
+        if "/" in entry or ":" in entry:
+            ip_network(entry)
+    return entries
+
+
 def fold_level(value: Any) -> Any:
     """Put a log level into upper case."""
     return value.strip().upper() if isinstance(value, str) else value

@@ -26,6 +26,7 @@ from agio.domain.runs import Run, RunFilter, RunSpec, RunUpdate
 from agio.domain.sessions import Session
 from agio.domain.status import RunStatus
 from agio.domain.tools import StoredTool
+from agio.domain.webhooks import Delivery, Webhook
 from agio.domain.windows import Window
 from agio.storage.upkeep import Upkeep
 
@@ -352,7 +353,7 @@ class Kind(Generic[T]):
     unique: tuple[str, ...] = ()
     """Fields that no two records of a group share."""
     instants: tuple[str, ...] = ()
-    """Instant fields that records may be counted by."""
+    """Instant fields that records may be counted and found by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -381,10 +382,13 @@ STREAM_TOKENS = Kind("stream_tokens", StreamToken)
 REVOKED_TOKENS = Kind("revoked_tokens", RevokedToken)
 LLM_KEYS = Kind("llm_keys", LlmKey, filters=("user_id",), unique=("place",))
 WINDOWS = Kind("windows", Window)
+WEBHOOKS = Kind("webhooks", Webhook, filters=("enabled", "run_id"))
+DELIVERIES = Kind("deliveries", Delivery, filters=("webhook_id", "run_id", "state"), instants=("next_at",))
 
 KINDS: tuple[Kind[Any], ...] = (
     *(AGENTS, AGENT_VERSIONS, SESSIONS, BRANCHES, TOOLS, REQUESTS, DUTIES),
     *(USERS, ACCESS_KEYS, STREAM_TOKENS, REVOKED_TOKENS, LLM_KEYS, WINDOWS),
+    *(WEBHOOKS, DELIVERIES),
 )
 
 
@@ -426,6 +430,14 @@ class Catalog(Protocol):
 
         Raises:
             Invalid: the kind is not counted by that field.
+        """
+        ...
+
+    async def find_until(self, kind: Kind[T], field: str, until: datetime, *, limit: int) -> list[T]:
+        """Return records of every group with an instant `field` (one of `Kind.instants`) at or before, earliest first.
+
+        Raises:
+            Invalid: the kind is not found by that field.
         """
         ...
 

@@ -123,6 +123,17 @@ class GuardedClient:
         self._open_transport = open_transport or _open_transport
         self._ssl_context = ssl_context
 
+    def check(self, url: str) -> None:
+        """Refuse early what `send` would refuse whatever its names resolve to.
+
+        Raises:
+            ToolError: `invalid_arguments`.
+        """
+        checked = _check_url(url)
+        host = checked.raw_host.decode("ascii")
+        if _is_address(host) and not self._policy.addresses.allows(host, ip_address(host)):
+            raise _not_allowed(host)
+
     async def send(
         self, request: WebRequest, *, timeout_s: float | None = None, max_bytes: int | None = None
     ) -> WebAnswer:
@@ -186,9 +197,13 @@ class GuardedClient:
         if not addresses:
             raise ToolError(f"The host {host!r} is not known.")
         if not all(self._policy.addresses.allows(host, address) for address in addresses):
-            message = f"The host {host!r} is not allowed: it is not on the public Internet."
-            raise ToolError(message, code="invalid_arguments")
+            raise _not_allowed(host)
         return [unwrap(address) for address in addresses]
+
+
+def _not_allowed(host: str) -> ToolError:
+    message = f"The host {host!r} is not allowed: it is not on the public Internet."
+    return ToolError(message, code="invalid_arguments")
 
 
 def _open_transport(ssl_context: ssl.SSLContext) -> httpx.AsyncBaseTransport:

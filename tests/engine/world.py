@@ -27,6 +27,7 @@ from agio.storage.codec import dump_entry, dump_record
 from agio.storage.port import SESSIONS, Store
 from agio.testing.provider import ScriptedProvider
 from agio.tools.base import Tool
+from agio.tools.net import GuardedClient
 from agio.tools.registry import ToolRegistry
 
 ANN = Caller("ann", "default")
@@ -166,13 +167,16 @@ class World:
         worker: bool = True,
         provider: ScriptedProvider | None = None,
         observer: Observer = NOBODY,
+        client: GuardedClient | None = None,
     ) -> Engine:
         """Start one more process; `worker=False`: it serves requests and claims nothing."""
         store = cast(Store, Faults(self._open_store()))
         await store.open()
         made = list(agents) if agents is not None else [agent(tools=tuple(t.name for t in tools))]
         registry = ToolRegistry(tuple(tools))
-        engine = Engine(store, OneProvider(provider or self.provider), registry, settings, made, observer)
+        engine = Engine(
+            store, OneProvider(provider or self.provider), registry, settings, made, observer, client=client
+        )
         if worker:
             await engine.worker.start()
         self.engines.append(engine)

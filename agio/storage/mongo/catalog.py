@@ -54,6 +54,12 @@ class CatalogMethods(Part):
             raise Invalid(f"{kind.name} are not counted by {field!r}", field=field)
         return await self._kinds[kind].count({f"f.{field}": {"$gte": to_micros(since)}})
 
+    @read
+    async def find_until(self, kind: Kind[T], field: str, until: datetime, *, limit: int) -> list[T]:
+        if field not in kind.instants:
+            raise Invalid(f"{kind.name} are not found by {field!r}", field=field)
+        return await self._kinds[kind].first({f"f.{field}": {"$lte": to_micros(until)}}, by=f"f.{field}", limit=limit)
+
     @write
     async def prune(self, kind: Kind[T], before: datetime) -> int:
         return await self._kinds[kind].prune(to_micros(before))

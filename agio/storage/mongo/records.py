@@ -95,8 +95,12 @@ class Records(Generic[T]):
         direction = -1 if newest_first else 1
         found = collection.find(where).sort([("created_at", direction), ("_id", direction)])
         documents = await found.skip(offset).limit(limit or 0).to_list(None)
-        texts = await self._blobs.expand_all([(self._owner(each["_id"]), each["doc"]) for each in documents])
-        return Page(items=[load_record(text, self._type) for text in texts], total=total)
+        return Page(items=await self._load_all(documents), total=total)
+
+    async def first(self, where: Document, *, by: str, limit: int) -> list[T]:
+        """Return the records that fit and have the smallest `by`, in its order."""
+        found = self._database[self._collection].find(where).sort(by, 1).limit(limit)
+        return await self._load_all(await found.to_list(None))
 
     async def count(self, where: Document) -> int:
         """Return how many records fit."""
@@ -163,6 +167,10 @@ class Records(Generic[T]):
     async def _load(self, document: Document) -> T:
         text = await self._blobs.expand(self._owner(document["_id"]), document["doc"])
         return load_record(text, self._type)
+
+    async def _load_all(self, documents: list[Document]) -> list[T]:
+        texts = await self._blobs.expand_all([(self._owner(each["_id"]), each["doc"]) for each in documents])
+        return [load_record(text, self._type) for text in texts]
 
     async def _document(self, record: T, *, rev: int, writes: list[int]) -> Document:
         raw: Any = record

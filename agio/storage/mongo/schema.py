@@ -10,7 +10,18 @@ from pymongo.errors import DuplicateKeyError
 from agio.domain.errors import Unsupported
 from agio.domain.status import LIVE
 from agio.storage.mongo.database import Database
-from agio.storage.port import BRANCHES, KINDS, REQUESTS, REVOKED_TOKENS, SESSIONS, STREAM_TOKENS, WINDOWS, Kind
+from agio.storage.port import (
+    BRANCHES,
+    DELIVERIES,
+    KINDS,
+    REQUESTS,
+    REVOKED_TOKENS,
+    SESSIONS,
+    STREAM_TOKENS,
+    WEBHOOKS,
+    WINDOWS,
+    Kind,
+)
 
 SCHEMA_VERSION = 2
 
@@ -75,6 +86,8 @@ _INDEXES: Mapping[str, tuple[IndexModel, ...]] = {
 _KIND_INDEXES: Mapping[str, tuple[IndexModel, ...]] = {
     SESSIONS.name: (_index("group_id", "f.user_id", "created_at"),),
     BRANCHES.name: (_index("group_id", "f.session_id"), _index("group_id", "f.parent_id")),
+    WEBHOOKS.name: (_index("group_id", "f.run_id", "created_at"),),
+    DELIVERIES.name: (_index("group_id", "f.webhook_id", "created_at"), _index("created_at")),
     **{kind.name: (_index("created_at"),) for kind in (REQUESTS, REVOKED_TOKENS, STREAM_TOKENS, WINDOWS)},
 }
 

@@ -79,6 +79,13 @@ class Catalog(Part):
         count: int = (await self._database.read(lambda c: c.execute(query, (to_micros(since),)).fetchone()))[0]
         return count
 
+    async def find_until(self, kind: Kind[T], field: str, until: datetime, *, limit: int) -> list[T]:
+        if field not in kind.instants:
+            raise Invalid(f"{kind.name} are not found by {field!r}", field=field)
+        query = f'SELECT doc FROM "{kind.name}" WHERE "{field}" <= ? ORDER BY "{field}" LIMIT ?'  # noqa: S608 - as above
+        rows = await self._database.read(lambda c: c.execute(query, (to_micros(until), limit)).fetchall())
+        return [load_record(doc, kind.type) for (doc,) in rows]
+
     async def prune(self, kind: Kind[T], before: datetime) -> int:
         statement = f'DELETE FROM "{kind.name}" WHERE created_us < ?'  # noqa: S608 - names come from KINDS
         return await self._database.write(lambda c: c.execute(statement, (to_micros(before),)).rowcount)

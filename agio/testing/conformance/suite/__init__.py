@@ -13,6 +13,7 @@ from agio.testing.conformance.suite.catalog import (
     TestCountSince,
     TestEveryKind,
     TestFind,
+    TestFindUntil,
     TestUniqueFields,
     TestUpdatingAtOnce,
 )
@@ -91,6 +92,7 @@ __all__ = [
     "TestFairness",
     "TestFence",
     "TestFind",
+    "TestFindUntil",
     "TestHead",
     "TestHints",
     "TestLimits",

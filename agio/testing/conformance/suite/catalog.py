@@ -16,12 +16,14 @@ from agio.domain.ids import new_id
 from agio.domain.llm_keys import LlmKey
 from agio.domain.requests import KeyedRequest
 from agio.domain.tools import StoredTool
+from agio.domain.webhooks import NEVER, Attempt, Delivery, Webhook
 from agio.domain.windows import Window
 from agio.storage.port import (
     ACCESS_KEYS,
     AGENT_VERSIONS,
     AGENTS,
     BRANCHES,
+    DELIVERIES,
     DUTIES,
     KINDS,
     LLM_KEYS,
@@ -31,6 +33,7 @@ from agio.storage.port import (
     STREAM_TOKENS,
     TOOLS,
     USERS,
+    WEBHOOKS,
     WINDOWS,
     AgentVersion,
     Kind,
@@ -117,6 +120,19 @@ def _make_window(group_id: str, *, at_s: float = 0, **fields: Any) -> Window:
     return Window(group_id=group_id, created_at=instant(at_s), **{"id": new_id(), "counts": ((1, 2), (7, 1))} | fields)
 
 
+def _make_webhook(group_id: str, *, at_s: float = 0, **fields: Any) -> Webhook:
+    usual: dict[str, Any] = {"id": new_id(), "url": "https://x.test/é", "secret": "s", "headers": {"A": "b"}}
+    return Webhook(group_id=group_id, created_at=instant(at_s), updated_at=instant(at_s), **usual | fields)
+
+
+def make_delivery(group_id: str, *, at_s: float = 0, **fields: Any) -> Delivery:
+    """Return a delivery that has been tried once."""
+    usual: dict[str, Any] = {"id": new_id(), "webhook_id": "w", "run_id": "r", "epoch": 1, "after": 3, "body": "{}"}
+    tried = (Attempt(at=instant(at_s), duration_ms=5, status=500),)
+    times = {"created_at": instant(at_s), "next_at": instant(at_s)}
+    return Delivery(group_id=group_id, **usual | times | {"attempts": tried} | fields)
+
+
 MAKE: dict[str, Callable[..., Any]] = {
     AGENTS.name: make_agent,
     AGENT_VERSIONS.name: _make_version,
@@ -131,6 +147,8 @@ MAKE: dict[str, Callable[..., Any]] = {
     REVOKED_TOKENS.name: _make_revoked,
     LLM_KEYS.name: _make_llm_key,
     WINDOWS.name: _make_window,
+    WEBHOOKS.name: _make_webhook,
+    DELIVERIES.name: make_delivery,
 }
 
 
@@ -263,6 +281,23 @@ class TestCountSince:
             await store.count_since(SESSIONS, "created_at", instant(0))
 
 
+class TestFindUntil:
+    async def test_finds_what_is_due_in_every_group_earliest_first(self, store: Store, group: str) -> None:
+        due = [make_delivery(f"{group}-{i % 2}", next_at=instant(-5000 - i)) for i in range(4)]
+        for one in (*due, make_delivery(group, next_at=instant(-4990))):
+            await store.insert(DELIVERIES, one)
+        assert await store.find_until(DELIVERIES, "next_at", instant(-5000), limit=9) == due[::-1]
+        assert await store.find_until(DELIVERIES, "next_at", instant(-5000), limit=2) == [due[3], due[2]]
+        await store.update(DELIVERIES, due[3].group_id, due[3].id, lambda one: replace(one, next_at=NEVER))
+        assert await store.find_until(DELIVERIES, "next_at", instant(-5000), limit=9) == due[2::-1]
+        for one in due[:3]:
+            await store.delete(DELIVERIES, one.group_id, one.id)
+
+    async def test_other_fields_are_refused(self, store: Store) -> None:
+        with pytest.raises(Invalid):
+            await store.find_until(DELIVERIES, "created_at", instant(0), limit=1)
+
+
 class TestFind:
     @pytest.mark.parametrize(
         ("kind", "name", "value", "else_value"),
@@ -279,6 +314,11 @@ class TestFind:
             (TOOLS, "enabled", True, False),
             (LLM_KEYS, "user_id", "ann", "bob"),
             (LLM_KEYS, "user_id", None, "ann"),
+            (WEBHOOKS, "enabled", True, False),
+            (WEBHOOKS, "run_id", None, "the-run"),
+            (DELIVERIES, "webhook_id", "the-webhook", "the-webhook-2"),
+            (DELIVERIES, "run_id", "the-run", "the-run-2"),
+            (DELIVERIES, "state", "due", "held"),
         ],
     )
     async def test_filter_demands_equality(
