@@ -125,7 +125,9 @@ class _Server(uvicorn.Server):
 @asynccontextmanager
 async def listening(api: Api) -> AsyncIterator[httpx.AsyncClient]:
     """Yield a client that reads answers while they are made, which `Api.client` cannot."""
-    server = _Server(uvicorn.Config(api.app, port=0, http=PROTOCOL, log_level="warning", lifespan="off"))
+    server = _Server(
+        uvicorn.Config(api.app, port=0, http=PROTOCOL, proxy_headers=False, log_level="warning", lifespan="off")
+    )
     serving_on = asyncio.create_task(server.serve())
     await server.listens.wait()
     port = server.servers[0].sockets[0].getsockname()[1]
