@@ -78,7 +78,7 @@ async def test_websocket_talks_through_it(tmp_path: Path):
         url = f"{at.nginx.url.replace('http', 'ws')}/ws/agents/writer"
         async with asyncio.timeout(20), websockets.connect(url) as socket:
             await socket.send(json.dumps({"prompt": "hi"}))
-            kinds = []
+            kinds: list[str] = []
             while not kinds or kinds[-1] != "result":
                 kinds.append(json.loads(await socket.recv())["type"])
                 if kinds[-1] == "token":
