@@ -70,7 +70,7 @@ async def _sizes(settings: Settings) -> list[str]:
         id="bench", group_id="default", name="bench", provider="scripted", model="m", tools=("look",), max_steps=2_000,
         source="code", created_at=now, updated_at=now,
     )  # fmt: skip
-    engine = Engine(store, Only(provider), ToolRegistry([look]), EngineSettings(), [agent])
+    engine = Engine(store, Only(provider), ToolRegistry([look]), EngineSettings(lease_s=3600), [agent])
     await engine.worker.start()
 
     async def runs(count: int) -> None:
@@ -83,6 +83,7 @@ async def _sizes(settings: Settings) -> list[str]:
         await runs(1)
 
     async def tokens(count: int, *, at_once: int, at_s: float) -> None:
+        await store.beat("worker-1", {})  # the owner that the records speak of: nobody shall take over from it
         run = await store.create_run(make_creation("other", at_s=at_s))
         owner = Owner(store, await take(store, run))
         for _ in range(count // at_once):

@@ -12,6 +12,7 @@ from agio.api.sse import wire_events
 from agio.domain.errors import NotFound
 from agio.domain.journal import Entry, behind
 from agio.domain.status import RunStatus
+from agio.engine import tail
 from agio.engine.commands import ResumeRequest
 from agio.engine.continuing import ForkRequest
 from agio.engine.engine import Engine
@@ -354,3 +355,20 @@ async def test_a_reader_of_many_names_only_its_own(world: World, provider: Scrip
         with pytest.raises(NotFound):
             await anext(entries_of(engine.tail_many(ANN, selection)))
     assert engine.worker.hub.watched == []
+
+
+async def test_runs_of_other_sessions_are_forgotten_when_they_end(world: World, provider: ScriptedProvider):
+    provider._default = "ok"
+    engine = await world.add_process()
+    outside = tail._Outside()
+    for _ in range(3):
+        run = await start(engine, session_id="t")
+        await read(engine, run.id)
+        first, *rest = await engine.store.read_entries("default", run.id)
+        assert not outside.has(first)
+        outside.add(run.id)
+        assert all(outside.has(entry) for entry in rest)
+    assert outside._runs == set()
+    for number in range(tail.OUTSIDE + 1):
+        outside.add(f"run-{number}")
+    assert len(outside._runs) == 1

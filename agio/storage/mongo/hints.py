@@ -34,6 +34,8 @@ AWAIT_MS = 1_000
 """How long the server holds back an answer that would be empty."""
 
 _PATIENCE_S = 3.0
+_AGAIN_S = 0.5
+"""Between two cancellations: PyMongo may swallow one; one that meets it while it closes its socket leaves that open."""
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
 
@@ -141,7 +143,7 @@ async def _end(task: asyncio.Task[None]) -> None:
     """Cancel a task of ours until it hears it."""
     while not task.done():
         task.cancel()
-        await asyncio.wait([task], timeout=LOOK_S)
+        await asyncio.wait([task], timeout=_AGAIN_S)
     with suppress(asyncio.CancelledError, *MONGO_ERRORS):
         task.result()
 
