@@ -20,6 +20,7 @@ from agio.engine.settings import EngineSettings
 from agio.engine.starting import StartRequest
 from agio.engine.upkeep import compact_runs
 from agio.settings import Settings
+from agio.storage.port import Store
 from agio.testing.conformance.records import Owner, make_creation, make_deltas, take
 from agio.testing.provider import Answer, Call, ScriptedProvider
 from agio.tools.registry import ToolRegistry
@@ -92,11 +93,11 @@ async def _sizes(settings: Settings) -> list[str]:
 
     found = [await _each(size, runs, 300), await _each(size, steps, 600)]
     found.append(await _each(size, lambda n: tokens(n, at_once=1, at_s=1), 6_000))
+    await _compact(store)
     before = size()
     await tokens(60_000, at_once=20, at_s=2)
     found.append(_shown(before, size(), 60_000))
-    async for _ in compact_runs(store, utc_now() + timedelta(seconds=1)):
-        pass
+    await _compact(store)
     found.append(_shown(before, size(), 60_000))
     await engine.worker.stop()
     await store.close()
@@ -169,9 +170,13 @@ async def _replay(url: str, settings: Settings) -> list[object]:
 async def _compact_beside(settings: Settings) -> None:
     store = make_store(settings)
     await store.open()
+    await _compact(store)
+    await store.close()
+
+
+async def _compact(store: Store) -> None:
     async for _ in compact_runs(store, utc_now() + timedelta(seconds=1)):
         pass
-    await store.close()
 
 
 async def _rounds(client: httpx.AsyncClient, run_id: str) -> list[object]:
