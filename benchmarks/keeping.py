@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx
@@ -21,7 +22,7 @@ from agio.engine.starting import StartRequest
 from agio.engine.upkeep import compact_runs
 from agio.settings import Settings
 from agio.storage.port import Store
-from agio.testing.conformance.records import Owner, make_creation, make_deltas, take
+from agio.testing.conformance.records import Owner, make_creation, make_deltas
 from agio.testing.provider import Answer, Call, ScriptedProvider
 from agio.tools.registry import ToolRegistry
 from benchmarks.report import Table, median
@@ -85,8 +86,7 @@ async def _sizes(settings: Settings) -> list[str]:
 
     async def tokens(count: int, *, at_once: int, at_s: float) -> None:
         await store.beat("worker-1", {})  # the owner that the records speak of: nobody shall take over from it
-        run = await store.create_run(make_creation("other", at_s=at_s))
-        owner = Owner(store, await take(store, run))
+        owner = Owner(store, await store.create_run(replace(make_creation("other", at_s=at_s), owner="worker-1")))
         for _ in range(count // at_once):
             await owner.append(make_deltas(*["word "] * at_once))
         await owner.end()
