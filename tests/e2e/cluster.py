@@ -83,13 +83,13 @@ class Cluster:
             )
         self._wait(self._answers, "an answer")
 
-    def ensure(self) -> None:
+    def ensure(self, patience_s: float = PATIENCE_S) -> None:
         """Make it whole again after whatever a test did to it."""
         if self._process is not None and self._process.poll() is not None:
             self.kill()
         if self._process is None:
             self.start("uvicorn")
-        self._wait(lambda: len(self.workers()) == self.size and self._answers(), f"{self.size} workers")
+        self._wait(lambda: len(self.workers()) == self.size and self._answers(), f"{self.size} workers", patience_s)
 
     def _answers(self) -> bool:
         with suppress(httpx.TransportError):
@@ -153,8 +153,8 @@ class Cluster:
     def log_tail(self, lines: int = 40) -> str:
         return "\n".join(self.log.read_text().splitlines()[-lines:])
 
-    def _wait(self, holds: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + PATIENCE_S
+    def _wait(self, holds: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
+        deadline = time.monotonic() + patience_s
         while not holds():
             assert time.monotonic() < deadline, f"waited in vain for {what}:\n{self.log_tail()}"
             time.sleep(0.05)

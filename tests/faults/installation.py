@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 StoreName = Literal["sqlite", "mongodb"]
 WELL_S = 90.0
-"""How long a server may take to be whole again after a fault."""
+"""How long a server may take to be whole again after a fault, besides what its supervisor takes to see who is dead."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,6 +34,7 @@ class Installation:
     store: StoreName
     lease_s: float
     drain_s: float
+    healthcheck_s: float
     folder: Path
     cluster: Cluster
     effects: EffectServer
@@ -66,10 +67,12 @@ class Installation:
 
     async def well(self) -> None:
         """Return once every process works and, where there are several nodes, all of them do."""
-        async with asyncio.timeout(WELL_S):
+        # It asks one after the other, and waits so long for each that died in that very moment.
+        patience_s = WELL_S + self.cluster.size * self.healthcheck_s
+        async with asyncio.timeout(patience_s + 10):
             if self.servers is not None:
                 await self.do(self.servers.wait_steady)
-            await self.do(self.cluster.ensure)
+            await self.do(lambda: self.cluster.ensure(patience_s))
 
     def send(self, pid: int, number: signal.Signals) -> None:
         """Send a signal; a process that is gone already does not mind."""
@@ -111,10 +114,10 @@ async def installed(
                 )
                 database = MongoDatabase(servers.uri("faults"))
             # A frozen process is to thaw, not to be killed by the supervisor that misses it.
-            healthcheck_s = str(int(3 * lease_s) + 10)
+            healthcheck_s = int(3 * lease_s) + 10
             options = [
                 "--timeout-worker-healthcheck",
-                healthcheck_s,
+                str(healthcheck_s),
                 "--timeout-graceful-shutdown",
                 str(int(drain_s) + 5),
             ]
@@ -126,6 +129,7 @@ async def installed(
                 store=store,
                 lease_s=lease_s,
                 drain_s=drain_s,
+                healthcheck_s=healthcheck_s,
                 folder=folder,
                 cluster=cluster,
                 effects=effects,
