@@ -43,7 +43,8 @@ async def tail(
     """
     with hub.subscribe([run_id]) as subscription:
         cursor, last = after, None
-        held = hub.held(caller.group_id, run_id)
+        # What this process holds may lag behind the store by a commit; who follows gets the rest in a moment.
+        held = hub.held(caller.group_id, run_id) if follow else []
         if not held:
             await store.get_run(caller.group_id, run_id)
         while True:

@@ -12,13 +12,17 @@ from agio.testing.provider import Answer, Gate, ScriptedProvider
 from tests.engine.world import (
     ANN,
     FAST,
+    PATIENCE_S,
     Away,
     Hold,
     World,
+    appends,
+    become,
     check_sequence,
     faults,
     read,
     record_when,
+    replay,
     settled,
     start,
     types,
@@ -117,3 +121,21 @@ async def test_a_cancel_from_elsewhere_before_the_first_entry_is_heard(world: Wo
     await desk.commands.cancel(ANN, run.id)
     hold.release()
     assert (await settled(engine, run.id, RunStatus.CANCELLED)).owner is None
+
+
+async def test_a_reader_that_does_not_follow_gets_all_that_is_stored(world: World, provider: ScriptedProvider):
+    """Found by a campaign: a checkpoint that one process listed was not among the events that another one showed."""
+    provider.add("here I am")
+    engine = await world.add_process()
+    await become(lambda: not engine.worker._has_backlog)
+    unheard = Hold(after=True, when=appends("checkpoint_created"))
+    faults(engine).on("append", unheard)
+    run = await start(engine)
+    async with asyncio.timeout(PATIENCE_S):
+        await unheard.reached.wait()
+    stored = await engine.store.read_entries("default", run.id)
+    shown = await replay(engine, run.id)
+    unheard.release()
+    assert len(stored) > 1
+    assert shown[-1]["seq"] == stored[-1].last_seq
+    assert (await read(engine, run.id))[-1]["type"] == "run_completed"
