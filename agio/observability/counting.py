@@ -35,6 +35,8 @@ def _count(metrics: Metrics, event: ev.Event) -> None:
         case ev.ToolCallFailed() if event.duration_ms is not None:
             outcome = str(event.error.get("code", "tool_failed"))
             metrics.tool_time.labels(metrics.tools[event.name], outcome).observe(event.duration_ms / 1000)
+        case ev.CheckpointCreated():
+            metrics.checkpoints.inc()
         case ev.Warned():
             metrics.warnings.labels(event.code).inc()
         case ev.RunRecovered():

@@ -65,6 +65,7 @@ class Metrics:
         self.runs_ended = counter("agio_runs_ended", "Runs that ended.", ["status"])
         self.run_errors = counter("agio_run_errors", "Runs that failed, by the code of the error.", ["code"])
         self.warnings = counter("agio_run_warnings", "Warnings that runs gave.", ["code"])
+        self.checkpoints = counter("agio_checkpoints", "Checkpoints that runs made.")
         self.queue_wait = histogram("agio_run_queue_seconds", "From acceptance to the first claim.", buckets=LONG)
         self.run_time = histogram(
             "agio_run_seconds", "Work on a run until its end; rest does not count.", ["status"], buckets=LONG

@@ -41,11 +41,12 @@ async def test_every_process_tells_what_all_of_them_did(client: Client, cluster:
         "agio_runs_ended_total{status=completed}",
         "agio_run_queue_seconds_count",
         "agio_step_seconds_count",
+        "agio_checkpoints_total",
         f"agio_model_seconds_count{{model={name}}}{{outcome=ok}}{{provider=openai}}",
         "agio_tool_seconds_count{outcome=ok}{tool=calculator}",
         f"agio_tokens_total{{kind=completion}}{of}",
     )
-    wanted = [RUNS, RUNS, 2 * RUNS, 2 * RUNS, RUNS, 8 * RUNS]
+    wanted = [RUNS, RUNS, 2 * RUNS, 3 * RUNS, 2 * RUNS, RUNS, 8 * RUNS]
     for pid in cluster.pids():
         after = await _read(client, pid)
         assert _grown(before, after, *counted) == wanted
