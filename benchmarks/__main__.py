@@ -26,6 +26,7 @@ SCENARIOS: dict[str, Callable[[Setting], Table]] = {
     "growth-steps": growing.steps,
     "growth-readers": growing.readers,
     "growth-workers": growing.workers,
+    "growth-streams": growing.streams,
 }
 
 

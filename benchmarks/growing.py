@@ -4,15 +4,20 @@ import asyncio
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 
-from pymongo import MongoClient
+from pymongo import AsyncMongoClient, MongoClient
+from pymongo.asynchronous.change_stream import AsyncChangeStream
+from pymongo.write_concern import WriteConcern
 
+from agio.storage.mongo.hints import hint_pipeline
 from benchmarks.crowds import crowd
 from benchmarks.load import Stream, many
-from benchmarks.processes import Server
+from benchmarks.processes import Server, cpu_s_of
 from benchmarks.report import Table, percentile
 from benchmarks.setting import Setting
 from benchmarks.streaming import lateness
+from tests.support.mongod import fresh_database
 
 RUNS = (1, 20, 100, 200)
 READERS = (10, 100, 1_000)
@@ -144,3 +149,47 @@ def workers(setting: Setting) -> Table:
 
 def _events(streams: list[Stream]) -> int:
     return sum(stream.events for stream in streams)
+
+
+def streams(setting: Setting) -> Table:
+    """What the change streams of many processes cost the server, by what it writes."""
+    table = Table(
+        "Growth with processes: change streams on one mongod, 10,000 journal entries written in batches of 50",
+        ["streams", "watching", "mongod CPU s", "µs per stream and entry"],
+    )
+    if setting.replica_set is None:
+        return table
+    base = asyncio.run(_watched(setting, 0, with_journals=False))
+    table.add(0, "–", base, None)
+    for with_journals, what in ((False, "records"), (True, "records and journals")):
+        for count in (5, 20):
+            spent = asyncio.run(_watched(setting, count, with_journals=with_journals))
+            table.add(count, what, spent, max(0.0, spent - base) / count / 10_000 * 1e6)
+    return table
+
+
+async def _watched(setting: Setting, count: int, *, with_journals: bool) -> float:
+    assert setting.replica_set is not None
+    (member,) = setting.replica_set.members
+    with fresh_database(setting.replica_set) as uri:
+        async with AsyncMongoClient(uri) as client:  # type: ignore[var-annotated]
+            database = client.get_default_database(write_concern=WriteConcern("majority"))
+            await database["journal"].insert_one({"_id": "first", "by": "w"})
+            pipeline = hint_pipeline("nobody", with_journals=with_journals)
+            opened = [await database.watch(pipeline, max_await_time_ms=1_000) for _ in range(count)]
+            readers = [asyncio.create_task(_consume(stream)) for stream in opened]
+            before = cpu_s_of(member.pid)
+            for first in range(0, 10_000, 50):
+                batch = [{"_id": f"run:{first + n:012d}", "by": "w", "events": "x" * 200} for n in range(50)]
+                await database["journal"].insert_many(batch, ordered=False)
+            await asyncio.sleep(1.5)
+            spent = cpu_s_of(member.pid) - before
+            for reader in readers:
+                reader.cancel()
+            await asyncio.gather(*readers, return_exceptions=True)
+    return spent
+
+
+async def _consume(stream: AsyncChangeStream[Any]) -> None:
+    async for _ in stream:
+        pass

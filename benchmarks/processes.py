@@ -40,7 +40,7 @@ class Server:
 
     def cpu_s(self) -> float:
         """CPU seconds, user and system, of all processes so far."""
-        return sum(_cpu_s(pid) for pid in self.pids())
+        return sum(cpu_s_of(pid) for pid in self.pids())
 
     def peak_mb(self) -> float:
         """Largest resident size of any process so far, in MB."""
@@ -51,7 +51,7 @@ class Server:
         return max(_status_kb(pid, "VmRSS") for pid in self.pids()) / 1024
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s_of(pid: int) -> float:
     with suppress(OSError):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICKS

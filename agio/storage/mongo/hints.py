@@ -112,7 +112,7 @@ class _Listener:
     async def _watch(self, watched: AsyncDatabase[Document]) -> None:
         """Collect from one stream; return when it watches too much or too little by now."""
         with_journals = self._interest.reads_remote
-        pipeline = _pipeline(self._database.writer, with_journals=with_journals)
+        pipeline = hint_pipeline(self._database.writer, with_journals=with_journals)
         async with await watched.watch(pipeline, max_await_time_ms=AWAIT_MS) as stream:
             self._pause_s = _FIRST_PAUSE_S
             self._any = True
@@ -148,7 +148,8 @@ async def _end(task: asyncio.Task[None]) -> None:
         task.result()
 
 
-def _pipeline(writer: str, *, with_journals: bool) -> list[Document]:
+def hint_pipeline(writer: str, *, with_journals: bool) -> list[Document]:
+    """Return what a stream looks for: what others than `writer` wrote, in records and, if wanted, in journals."""
     changed: list[Document] = [{"ns.coll": RUNS, "operationType": {"$in": ["insert", "replace", "update"]}}]
     if with_journals:
         changed.append({"ns.coll": JOURNAL, "operationType": "insert"})
