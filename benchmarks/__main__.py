@@ -18,6 +18,7 @@ SCENARIOS: dict[str, Callable[[Setting], Table]] = {
     "steps": stepping.steps,
     "commands": commands.commands,
     "takeover": commands.takeover,
+    "drain": commands.drain,
     "subscribers": crowds.subscribers,
     "paused": crowds.paused,
     "sizes": keeping.sizes,

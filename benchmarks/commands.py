@@ -135,7 +135,8 @@ def takeover(setting: Setting) -> Table:
         for heir, local in (("as on another machine", "false"), ("on the same machine", "true")):
             with setting.agio(store, workers=2, AGIO_LOCAL_TAKEOVER=local) as server:
                 times = asyncio.run(_takeover(server, live))
-            table.add(store, heir, len(times), min(times), percentile(times, 0.5), percentile(times, 0.95), max(times))
+            spread = (min(times), percentile(times, 0.5), percentile(times, 0.95), max(times))
+            table.add(store, heir, len(times), *spread)
     table.notes.append(
         "Seconds from the kill to `run_recovered` on a stream that was re-attached. On another machine only the lease "
         "tells that a worker is dead (`AGIO_LOCAL_TAKEOVER=false`)."
@@ -143,7 +144,28 @@ def takeover(setting: Setting) -> Table:
     return table
 
 
-async def _takeover(server: Server, live: int) -> list[float]:
+DRAIN_S = 2
+
+
+def drain(setting: Setting) -> Table:
+    """SIGTERM to a worker with live runs, until all of them stream again elsewhere."""
+    live = 50 if setting.quick else 200
+    table = Table(
+        f"Drain: SIGTERM to the worker that owns most of {live} live runs, each in the midst of a long answer",
+        ["store", "runs handed over", "first s", "p50 s", "p95 s", "last s"],
+    )
+    for store in setting.stores:
+        with setting.agio(store, workers=3, AGIO_DRAIN_S=str(DRAIN_S)) as server:
+            times = [took - DRAIN_S for took in asyncio.run(_takeover(server, live, signal.SIGTERM))]
+        table.add(store, len(times), min(times), percentile(times, 0.5), percentile(times, 0.95), max(times))
+    table.notes.append(
+        f"Seconds from the end of the drain time ({DRAIN_S} s, in which the answers do not end) to `run_recovered` on a "
+        "stream that was re-attached."
+    )
+    return table
+
+
+async def _takeover(server: Server, live: int, how: signal.Signals = signal.SIGKILL) -> list[float]:
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(base_url=server.url, timeout=60, limits=limits) as client:
         ids = [f"take-{server.port}-{number}" for number in range(live)]
@@ -155,7 +177,7 @@ async def _takeover(server: Server, live: int) -> list[float]:
             owners.setdefault(view["owner"]["worker"], []).append(run_id)
         victim = max(owners, key=lambda worker: len(owners[worker]))
     assert server.database is not None
-    os.kill(server.database.workers()[victim], signal.SIGKILL)
+    os.kill(server.database.workers()[victim], how)
     began = time.monotonic()
     return await asyncio.gather(*(_recovered(server, run_id, began) for run_id in owners[victim]))
 
