@@ -159,8 +159,8 @@ def drain(setting: Setting) -> Table:
             times = [took - DRAIN_S for took in asyncio.run(_takeover(server, live, signal.SIGTERM))]
         table.add(store, len(times), min(times), percentile(times, 0.5), percentile(times, 0.95), max(times))
     table.notes.append(
-        f"Seconds from the end of the drain time ({DRAIN_S} s, in which the answers do not end) to `run_recovered` on a "
-        "stream that was re-attached."
+        f"Seconds from the end of the drain time ({DRAIN_S} s, in which the answers do not end) to `run_recovered` "
+        "on a stream that was re-attached."
     )
     return table
 
