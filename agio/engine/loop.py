@@ -177,7 +177,7 @@ async def _open(drive: Drive, claim: Claim) -> bool:
 
 def _tell_how_it_came(drive: Drive, claim: Claim) -> None:
     run, named = drive.token.run, drive.state.checkpoint.id if drive.state.checkpoint else None
-    if claim.abandoned or run.handed_over:
+    if (claim.abandoned or run.handed_over) and not drive.state.has_written:
         drive.journal.emit(
             ev.RunRecovered(
                 reason="crashed" if claim.abandoned else "drained",

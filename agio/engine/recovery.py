@@ -58,6 +58,7 @@ async def _load(store: RunStore, run: Run) -> RunState | None:
         snapshot=snapshot,
         messages=messages,
         head=max([own.seq if own else 0, last.seq if last else 0, *(e.last_seq for e in entries)]),
+        has_written=bool(entries) and entries[-1].epoch == run.epoch,
         step=own.step if own else run.base_step,
         plan=own.plan if own else None,
         planned_step=own.step if own else 0,

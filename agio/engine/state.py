@@ -25,6 +25,8 @@ class RunState:
     """The conversation on the branch, the step under way included."""
     head: int
     """Last sequence number in the journal when the run was claimed."""
+    has_written: bool = False
+    """The journal ends with an entry of this ownership: the state was read anew in its midst."""
     step: int
     """The step under way, or the last one that was completed."""
     in_step: bool = False

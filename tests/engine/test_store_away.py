@@ -8,6 +8,8 @@ import pytest
 from agio.domain.errors import StoreUnavailable
 from agio.domain.status import RunStatus
 from agio.engine.commands import ResumeRequest
+from agio.storage.port import WorkerLimits
+from agio.testing.conformance.records import claim_one
 from agio.testing.provider import Answer, Call, Gate, ScriptedProvider, Silence
 from agio.tools.decorator import tool
 from tests.engine.world import (
@@ -167,6 +169,34 @@ async def test_a_run_goes_on_when_its_tools_cannot_be_looked_up_for_a_while(worl
     assert counter.calls == 1
     messages = await engine.reading.messages(ANN, run.id)
     assert [m.content for m in messages if m.role == "user"] == ["hello", "and quick"]
+
+
+async def test_a_take_over_is_told_once_though_the_store_goes_away_behind_it(world: World, provider: ScriptedProvider):
+    """Found by a campaign: an owner that read its run anew said once more that it had taken it over."""
+    _script(provider)
+    counter = Counter()
+    desk = await world.add_process(worker=False, tools=[counter.tool])
+    run = await start(desk)
+    await claim_one(desk.store, "dead", WorkerLimits())
+    engine = await world.add_process(worker=False, tools=[counter.tool])
+    outages = 1
+
+    async def list_stored(group_id: str) -> Any:
+        nonlocal outages
+        outages -= 1
+        if outages == 0:
+            raise StoreUnavailable("away, says the test")
+        return ()
+
+    toolbox: Any = engine.toolbox
+    toolbox._list_stored = list_stored
+    await engine.worker.start()
+    events = await read(engine, run.id)
+    check_sequence(events)
+    assert outages < 0
+    assert types(events).count("run_recovered") == 1
+    assert types(events)[-1] == "run_completed"
+    assert counter.calls == 1
 
 
 @pytest.mark.parametrize("applied", [False, True], ids=["lost", "applied"])
