@@ -1,5 +1,6 @@
 """The web UI: built files under `/ui/`, or a page that says how to build them."""
 
+import re
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -25,6 +26,10 @@ NOT_BUILT = """<!doctype html>
 """
 
 
+_FILE = re.compile(r"^assets/|\.(css|html|ico|js|json|map|png|svg|txt|webmanifest|woff2?)$")
+"""Paths that would be files; ids in the page's own addresses may have dots too."""
+
+
 class _Pages(StaticFiles):
     """Files, and the page itself for every path that is none: the UI reads its place from the URL."""
 
@@ -32,7 +37,7 @@ class _Pages(StaticFiles):
         try:
             answer = await super().get_response(path, scope)
         except HTTPException as error:
-            if error.status_code != 404 or "." in Path(path).name:
+            if error.status_code != 404 or _FILE.search(path):
                 raise
             answer = await super().get_response("index.html", scope)
         answer.headers.update(HEADERS)

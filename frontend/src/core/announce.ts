@@ -1,9 +1,14 @@
 /** What a screen reader is told while a run goes on: ends, rests and questions, never the tokens. */
 
 import type { RunEvent } from "./events";
+import type { Words } from "./i18n/words";
+
+export type Said =
+  | { readonly kind: Exclude<keyof Words["said"], "approval"> }
+  | { readonly kind: "approval"; readonly name: string };
 
 export interface Announcement {
-  readonly text: string;
+  readonly said: Said;
   /** Interrupts what is being read; for errors and for what a run waits for. */
   readonly urgent: boolean;
 }
@@ -11,19 +16,19 @@ export interface Announcement {
 function announcementOf(event: RunEvent): Announcement | null {
   switch (event.type) {
     case "run_completed":
-      return { text: "Answer complete.", urgent: false };
+      return { said: { kind: "completed" }, urgent: false };
     case "run_cancelled":
-      return { text: "Run stopped.", urgent: false };
+      return { said: { kind: "cancelled" }, urgent: false };
     case "run_paused":
-      return { text: "Run paused.", urgent: false };
+      return { said: { kind: "paused" }, urgent: false };
     case "run_resumed":
-      return { text: "Run resumed.", urgent: false };
+      return { said: { kind: "resumed" }, urgent: false };
     case "run_failed":
-      return { text: "The run failed.", urgent: true };
+      return { said: { kind: "failed" }, urgent: true };
     case "run_interrupted":
-      return { text: "The run was interrupted.", urgent: true };
+      return { said: { kind: "interrupted" }, urgent: true };
     case "approval_required":
-      return { text: `Approval needed for ${event.name}.`, urgent: true };
+      return { said: { kind: "approval", name: event.name }, urgent: true };
     default:
       return null;
   }

@@ -1,5 +1,6 @@
 /** Calls of the native API, typed. Not responsible for reading streams: those are handed out as responses. */
 
+import type { Fetch } from "./client";
 import { newId } from "./ids";
 import { ApiError, errorOf } from "./problem";
 import { type Shape, type Shaped, shaped } from "./shape";
@@ -22,7 +23,7 @@ import {
   type SessionView,
 } from "./views";
 
-export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
+export type { Fetch } from "./client";
 
 export interface ChatRequest {
   readonly agent_id: string;
@@ -148,6 +149,11 @@ export class AgioApi {
   ): Promise<Response> {
     const headers = { "Idempotency-Key": key, ...streamHeaders(lastEventId) };
     return this.raw("/chat", { method: "POST", body: { ...request, stream: true }, headers, signal });
+  }
+
+  /** Starts a run; the same key again is the same run. */
+  async startRun(request: ChatRequest, key: string): Promise<void> {
+    await this.json("/runs", { method: "POST", body: request, headers: { "Idempotency-Key": key } });
   }
 
   /** Attaches to a run: everything after `lastEventId`, then live. */

@@ -1,7 +1,15 @@
 /** Changes to the items of a thread that events bring. Pure; each returns a new list. */
 
 import { compactedThrough, type EventOf } from "./events";
-import type { ApprovalItem, MessageItem, NoticeItem, ReasoningItem, ThreadItem, ToolItem } from "./run-state";
+import type {
+  ApprovalItem,
+  MessageItem,
+  NoticeItem,
+  NoticePhrase,
+  ReasoningItem,
+  ThreadItem,
+  ToolItem,
+} from "./run-state";
 import { textOf } from "./views";
 
 type Items = readonly ThreadItem[];
@@ -178,8 +186,14 @@ export function resolveApproval(items: Items, event: EventOf<"approval_resolved"
   );
 }
 
-export function addNotice(items: Items, seq: number, tone: NoticeItem["tone"], text: string): Items {
-  return [...items, { kind: "notice", id: `notice/${seq}`, seq, tone, text }];
+export function addNotice(
+  items: Items,
+  seq: number,
+  tone: NoticeItem["tone"],
+  said: string | NoticePhrase,
+): Items {
+  const words = typeof said === "string" ? { text: said } : { text: "", phrase: said };
+  return [...items, { kind: "notice", id: `notice/${seq}`, seq, tone, ...words }];
 }
 
 function hasId(id: string): (item: ThreadItem) => boolean {

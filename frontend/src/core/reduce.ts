@@ -2,7 +2,7 @@
 
 import { compactedThrough, type EventOf, type EventType, type RunEvent } from "./events";
 import * as items from "./items";
-import { NO_METRICS, pendingApprovals, type RunError, type RunState } from "./run-state";
+import { NO_METRICS, type NoticePhrase, pendingApprovals, type RunError, type RunState } from "./run-state";
 import { isObject, type JsonObject, shaped } from "./shape";
 import type { RunStatus } from "./status";
 import { METRICS, type Metrics } from "./views";
@@ -51,7 +51,7 @@ function change(state: RunState, event: RunEvent): RunState {
     case "approval_resolved":
       return resolve(state, event);
     case "plan_updated":
-      return notice(state, event.seq, "info", planText(event));
+      return notice(state, event.seq, "info", planPhrase(event));
     case "warning":
       return notice(state, event.seq, "warning", event.message);
     case "step_started":
@@ -78,11 +78,14 @@ function changeRun(state: RunState, event: LifeEvent): RunState {
     case "run_waiting":
       return rest(state, "waiting", event.reason);
     case "run_interrupted":
-      return notice(rest(state, "interrupted", event.reason), event.seq, "danger", interruptText(event));
+      return notice(rest(state, "interrupted", event.reason), event.seq, "danger", {
+        kind: "interrupted",
+        reason: event.reason ?? "",
+      });
     case "run_resumed":
       return rest(state, "running");
     case "run_recovered":
-      return notice(rest(state, "running"), event.seq, "info", recoverText(event));
+      return notice(rest(state, "running"), event.seq, "info", recoverPhrase(event));
     case "run_restored":
       return restore(state, event);
     case "run_completed":
@@ -131,7 +134,7 @@ function restore(state: RunState, event: EventOf<"run_restored">): RunState {
     items: items.dropAfter(state.items, cut),
     metrics: NO_METRICS,
   };
-  return notice(kept, event.seq, "info", `Restored to an earlier checkpoint by ${event.by ?? "someone"}.`);
+  return notice(kept, event.seq, "info", { kind: "restored", by: event.by });
 }
 
 function end(
@@ -166,22 +169,23 @@ function addUsage(metrics: Metrics, event: EventOf<"step_completed">): Metrics {
   };
 }
 
-function notice(state: RunState, seq: number, tone: "info" | "warning" | "danger", text: string): RunState {
+function notice(
+  state: RunState,
+  seq: number,
+  tone: "info" | "warning" | "danger",
+  text: string | NoticePhrase,
+): RunState {
   return { ...state, items: items.addNotice(state.items, seq, tone, text) };
 }
 
-function planText(event: EventOf<"plan_updated">): string {
+function planPhrase(event: EventOf<"plan_updated">): NoticePhrase {
   const plan = typeof event.plan === "string" ? event.plan : JSON.stringify(event.plan, null, 2);
-  return `${event.revised ? "Plan revised" : "Plan"}: ${plan}`;
+  return { kind: "plan", revised: event.revised === true, plan };
 }
 
-function recoverText(event: EventOf<"run_recovered">): string {
-  const why = event.reason === "drained" ? "Its worker was shut down" : "Its worker died";
-  return `${why}; another one took the run over${event.from_checkpoint_id ? " from the last checkpoint" : ""}.`;
-}
-
-function interruptText(event: EventOf<"run_interrupted">): string {
-  return `Interrupted${event.reason ? `: ${event.reason}` : ""}. Its workers stopped without progress.`;
+function recoverPhrase(event: EventOf<"run_recovered">): NoticePhrase {
+  const checkpoint = Boolean(event.from_checkpoint_id);
+  return { kind: "recovered", drained: event.reason === "drained", checkpoint };
 }
 
 function errorOf(error: JsonObject | undefined): RunError {

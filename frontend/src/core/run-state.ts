@@ -53,8 +53,17 @@ export interface ApprovalItem extends ItemBase {
 export interface NoticeItem extends ItemBase {
   readonly kind: "notice";
   readonly tone: "info" | "warning" | "danger";
+  /** As the server wrote it; empty where there is a phrase. */
   readonly text: string;
+  /** What the page says in the language of its reader. */
+  readonly phrase?: NoticePhrase;
 }
+
+export type NoticePhrase =
+  | { readonly kind: "plan"; readonly revised: boolean; readonly plan: string }
+  | { readonly kind: "recovered"; readonly drained: boolean; readonly checkpoint: boolean }
+  | { readonly kind: "interrupted"; readonly reason: string }
+  | { readonly kind: "restored"; readonly by: string | undefined };
 
 export type ThreadItem = MessageItem | ReasoningItem | ToolItem | ApprovalItem | NoticeItem;
 

@@ -5,6 +5,7 @@ import { isObject, parseJson } from "../core/shape";
 import { Button } from "./Button";
 import { Code, Fold } from "./Fold";
 import { Icon } from "./Icon";
+import { useWords } from "./words";
 
 export interface ApprovalAnswer {
   readonly decision: "approve" | "reject";
@@ -26,12 +27,14 @@ export function Approval(props: ApprovalProps) {
 }
 
 function Answered({ item }: { item: ApprovalItem }) {
-  const word = item.decision === null ? "Not decided" : item.decision === "approve" ? "Approved" : "Rejected";
-  const by = item.by === undefined ? "" : ` by ${item.by}`;
+  const words = useWords();
+  const { notDecided, approved, rejected } = words.approvals;
+  const word = item.decision === null ? notDecided : item.decision === "approve" ? approved : rejected;
+  const by = item.by === undefined ? "" : words.approvals.by(item.by);
   const icon = item.decision === "approve" ? "approve" : "cancelled";
   return (
     <Fold icon={icon} name={`${word}${by}`} glimpse={item.note ? `${item.name}: ${item.note}` : item.name}>
-      <Code label="Arguments" text={pretty(item.arguments) || "none"} />
+      <Code label={words.chat.arguments} text={pretty(item.arguments) || words.chat.noneGiven} />
     </Fold>
   );
 }
@@ -39,6 +42,7 @@ function Answered({ item }: { item: ApprovalItem }) {
 type Mode = "ask" | "edit" | "reject";
 
 function Question({ item, busy, onDecide }: ApprovalProps) {
+  const words = useWords();
   const [mode, setMode] = useState<Mode>("ask");
   const headingId = useId();
   return (
@@ -46,11 +50,13 @@ function Question({ item, busy, onDecide }: ApprovalProps) {
       <h2 id={headingId} className="card-title">
         <Icon name="waiting" />
         <span>
-          Approve <code>{item.name}</code>?
+          {words.approvals.ask} <code>{item.name}</code>?
         </span>
       </h2>
       {item.reason && <p>{item.reason}</p>}
-      {mode !== "edit" && <Code label="Arguments" text={pretty(item.arguments) || "none"} />}
+      {mode !== "edit" && (
+        <Code label={words.chat.arguments} text={pretty(item.arguments) || words.chat.noneGiven} />
+      )}
       {mode === "ask" && (
         <div className="actions">
           <Button
@@ -59,13 +65,13 @@ function Question({ item, busy, onDecide }: ApprovalProps) {
             disabled={busy}
             onClick={() => onDecide(item.approvalId, { decision: "approve" })}
           >
-            Approve
+            {words.approvals.approve}
           </Button>
           <Button icon="edit" disabled={busy} onClick={() => setMode("edit")}>
-            Edit arguments
+            {words.approvals.editArguments}
           </Button>
           <Button icon="close" look={["danger"]} disabled={busy} onClick={() => setMode("reject")}>
-            Reject
+            {words.approvals.reject}
           </Button>
         </div>
       )}
@@ -102,7 +108,8 @@ interface EditProps {
   onSend(args: unknown): void;
 }
 
-function EditArguments({ start, busy, onBack, onSend }: EditProps) {
+export function EditArguments({ start, busy, onBack, onSend }: EditProps) {
+  const words = useWords();
   const [text, setText] = useState(start);
   const id = useId();
   const value = parseJson(text);
@@ -113,7 +120,7 @@ function EditArguments({ start, busy, onBack, onSend }: EditProps) {
   }
   return (
     <form className="section" onSubmit={submit}>
-      <label htmlFor={id}>Arguments, as a JSON object</label>
+      <label htmlFor={id}>{words.approvals.jsonObject}</label>
       <textarea
         id={id}
         ref={takeFocus}
@@ -126,19 +133,26 @@ function EditArguments({ start, busy, onBack, onSend }: EditProps) {
         aria-describedby={`${id}-error`}
       />
       <p id={`${id}-error`} className="error" role="status">
-        {valid ? "" : "This is not a JSON object yet."}
+        {valid ? "" : words.approvals.notJson}
       </p>
       <div className="actions">
         <Button type="submit" icon="approve" look={["primary"]} disabled={busy || !valid}>
-          Approve with these
+          {words.approvals.approveThese}
         </Button>
-        <Button onClick={onBack}>Back</Button>
+        <Button onClick={onBack}>{words.app.back}</Button>
       </div>
     </form>
   );
 }
 
-function Reject({ busy, onBack, onSend }: { busy: boolean; onBack(): void; onSend(note: string): void }) {
+interface RejectProps {
+  readonly busy: boolean;
+  onBack(): void;
+  onSend(note: string): void;
+}
+
+export function Reject({ busy, onBack, onSend }: RejectProps) {
+  const words = useWords();
   const [note, setNote] = useState("");
   const id = useId();
   function submit(event: FormEvent) {
@@ -147,7 +161,7 @@ function Reject({ busy, onBack, onSend }: { busy: boolean; onBack(): void; onSen
   }
   return (
     <form className="section" onSubmit={submit}>
-      <label htmlFor={id}>Reason (the model is told)</label>
+      <label htmlFor={id}>{words.approvals.reason}</label>
       <input
         id={id}
         ref={takeFocus}
@@ -157,9 +171,9 @@ function Reject({ busy, onBack, onSend }: { busy: boolean; onBack(): void; onSen
       />
       <div className="actions">
         <Button type="submit" icon="close" look={["danger"]} disabled={busy}>
-          Reject
+          {words.approvals.reject}
         </Button>
-        <Button onClick={onBack}>Back</Button>
+        <Button onClick={onBack}>{words.app.back}</Button>
       </div>
     </form>
   );

@@ -1,26 +1,28 @@
-import { clock, count } from "../core/format";
+import { clock } from "../core/format";
+import type { Words } from "../core/i18n/words";
 import type { CheckpointView } from "../core/views";
 import { Button } from "./Button";
+import { useWords } from "./words";
 
-/** What the kinds of checkpoints mean to a person. */
-const KINDS: Readonly<Record<string, string>> = {
-  input: "Question",
-  step: "Step",
-  stop: "Stopped",
-  final: "Answer",
-};
+type CheckpointWords = Words["checkpoints"];
 
-function titleOf({ kind, step, label }: CheckpointView): string {
-  const word = KINDS[kind ?? "step"] ?? kind ?? "Step";
-  const at = word === "Step" ? `Step ${step}` : `${word} · step ${step}`;
-  const base = step === undefined || kind === "input" ? word : at;
+/** What a checkpoint is called: its label, or what it stands for. */
+export function titleOf({ kind, step, label }: CheckpointView, words: CheckpointWords): string {
+  const named = kind === "input" || kind === "stop" || kind === "final" ? words[kind] : null;
+  const base =
+    named === null
+      ? words.step(step ?? 0)
+      : step === undefined || kind === "input"
+        ? named
+        : words.at(named, step);
   return label === undefined || label === "" ? base : `${label} (${base.toLowerCase()})`;
 }
 
-function metaOf({ created_at, message_count, superseded }: CheckpointView): string {
-  const messages =
-    message_count === undefined ? "" : `${count(message_count)} message${message_count === 1 ? "" : "s"}`;
-  return [clock(created_at), messages, superseded ? "superseded" : ""].filter(Boolean).join(" · ");
+function metaOf({ created_at, message_count, superseded }: CheckpointView, words: Words): string {
+  const messages = message_count === undefined ? "" : words.inspector.messagesAt(message_count);
+  return [clock(created_at), messages, superseded ? words.checkpoints.superseded : ""]
+    .filter(Boolean)
+    .join(" · ");
 }
 
 interface CheckpointListProps {
@@ -31,11 +33,12 @@ interface CheckpointListProps {
 }
 
 export function CheckpointList({ checkpoints, busy, onRestore, onFork }: CheckpointListProps) {
+  const words = useWords();
   const head = checkpoints.findLast((checkpoint) => checkpoint.superseded !== true)?.id;
   return (
     <ol className="checkpoints">
       {checkpoints.map((checkpoint) => {
-        const title = titleOf(checkpoint);
+        const title = titleOf(checkpoint, words.checkpoints);
         return (
           <li
             key={checkpoint.id}
@@ -45,29 +48,29 @@ export function CheckpointList({ checkpoints, busy, onRestore, onFork }: Checkpo
             <span className="dot" />
             <span className="what">
               {title}
-              {checkpoint.id === head && <span className="unseen"> (latest)</span>}
+              {checkpoint.id === head && <span className="unseen"> ({words.chat.latestMark})</span>}
             </span>
-            <span className="meta">{metaOf(checkpoint)}</span>
+            <span className="meta">{metaOf(checkpoint, words)}</span>
             <span className="do">
               <Button
                 icon="restore"
                 look={["ghost", "compact"]}
                 disabled={busy}
-                title="Go on from here in a new run; this run stays as it is"
-                aria-label={`Restore from ${title}`}
+                title={words.checkpoints.restoreHint}
+                aria-label={words.checkpoints.restoreFrom(title)}
                 onClick={() => onRestore(checkpoint)}
               >
-                Restore
+                {words.command.restore}
               </Button>
               <Button
                 icon="branch"
                 look={["ghost", "compact"]}
                 disabled={busy}
-                title="Go on from here with something changed, in a new run"
-                aria-label={`Fork from ${title}`}
+                title={words.checkpoints.forkHint}
+                aria-label={words.checkpoints.forkFrom(title)}
                 onClick={() => onFork(checkpoint)}
               >
-                Fork
+                {words.command.fork}
               </Button>
             </span>
           </li>

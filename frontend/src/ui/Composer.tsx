@@ -1,4 +1,5 @@
 import { type FormEvent, type KeyboardEvent, type ReactNode, useId } from "react";
+import { useWords } from "./words";
 
 interface ComposerProps {
   readonly draft: string;
@@ -11,6 +12,7 @@ interface ComposerProps {
 }
 
 export function Composer({ draft, hint, onDraft, onSend, children }: ComposerProps) {
+  const words = useWords();
   const hintId = useId();
   function submit(event: FormEvent) {
     event.preventDefault();
@@ -26,9 +28,9 @@ export function Composer({ draft, hint, onDraft, onSend, children }: ComposerPro
       <div className="box">
         <textarea
           id="message"
-          aria-label="Message"
+          aria-label={words.chat.message}
           aria-describedby={hintId}
-          placeholder="Ask something"
+          placeholder={words.chat.ask}
           rows={1}
           value={draft}
           onChange={(event) => onDraft(event.target.value)}

@@ -32,7 +32,6 @@ export function Code({ label, text }: { label: string; text: string }) {
   return (
     <figure>
       <figcaption className="quiet">{label}</figcaption>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
       <pre className="code" tabIndex={0}>
         {text}
       </pre>

@@ -34,10 +34,7 @@ const COMPONENTS: Components = {
       {alt || "image"}
     </a>
   ),
-  pre: ({ children }) => (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
-    <pre tabIndex={0}>{children}</pre>
-  ),
+  pre: ({ children }) => <pre tabIndex={0}>{children}</pre>,
 };
 
 const Block = memo(function Block({ text }: { text: string }) {

@@ -1,5 +1,6 @@
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import { Button } from "./Button";
+import { useWords } from "./words";
 
 /** How near to the end still counts as being there, in pixels. */
 const NEAR = 48;
@@ -15,6 +16,7 @@ interface ScrollProps {
 
 /** A region that follows its growing end until the person scrolls away from it. */
 export function Scroll({ id, label, busy, pin, children }: ScrollProps) {
+  const words = useWords();
   const box = useRef<HTMLElement>(null);
   const content = useRef<HTMLDivElement>(null);
   const [following, setFollowing] = useState(true);
@@ -40,7 +42,6 @@ export function Scroll({ id, label, busy, pin, children }: ScrollProps) {
       className="scroll"
       aria-label={label}
       aria-busy={busy}
-      // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
       tabIndex={0}
       onScroll={(event) => {
         const { scrollHeight, scrollTop, clientHeight } = event.currentTarget;
@@ -51,7 +52,7 @@ export function Scroll({ id, label, busy, pin, children }: ScrollProps) {
       {!following && (
         <div className="latest">
           <Button look={["compact"]} onClick={() => setFollowing(true)}>
-            Jump to the latest
+            {words.chat.latest}
           </Button>
         </div>
       )}

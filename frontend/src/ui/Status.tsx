@@ -1,16 +1,6 @@
 import type { RunStatus } from "../core/status";
 import { Icon, type IconName } from "./Icon";
-
-const WORDS: Readonly<Record<RunStatus, string>> = {
-  queued: "Queued",
-  running: "Running",
-  paused: "Paused",
-  waiting: "Needs you",
-  interrupted: "Interrupted",
-  completed: "Completed",
-  failed: "Failed",
-  cancelled: "Cancelled",
-};
+import { useWords } from "./words";
 
 const ICONS: Readonly<Record<RunStatus, IconName>> = {
   queued: "queued",
@@ -31,7 +21,8 @@ interface StatusProps {
 
 /** A status is an icon and a word; the colour only repeats it. */
 export function Status({ status, wish = null }: StatusProps) {
-  const word = wish === "pause" ? "Pausing…" : wish === "cancel" ? "Stopping…" : WORDS[status];
+  const words = useWords().status;
+  const word = wish === "pause" ? words.pausing : wish === "cancel" ? words.stopping : words[status];
   return (
     <span className="status" data-tone={status}>
       <Icon name={ICONS[status]} className={status === "running" ? "spinning" : ""} />

@@ -1,55 +1,76 @@
-import type { Connection } from "../../core/stream";
-import { type InfoView, isDemo } from "../../core/views";
-import { Button, IconButton } from "../../ui/Button";
+import { useQuery } from "@tanstack/react-query";
+import { Link, useLocation } from "@tanstack/react-router";
+import { useSyncExternalStore } from "react";
+import { keyText } from "../../core/keymap";
+import { THEMES } from "../../core/prefs";
+import { isDemo } from "../../core/views";
+import { IconButton } from "../../ui/Button";
 import { Icon } from "../../ui/Icon";
-import { useTheme } from "./useTheme";
+import { useWords } from "../../ui/words";
+import { queries } from "./queries";
+import type { ReachState } from "./reach";
+import { usePrefs, useServices } from "./services";
 
-interface TopBarProps {
-  readonly info: InfoView | null;
-  readonly connection: Connection | null;
-  readonly sideOpen: boolean;
-  readonly railOpen: boolean;
-  onSide(): void;
-  onRail(): void;
-}
+const isMac = /Mac|iPhone|iPad/.test(navigator.userAgent);
 
-const ICONS = { system: "system", light: "light", dark: "dark" } as const;
-
-export function TopBar({ info, connection, sideOpen, railOpen, onSide, onRail }: TopBarProps) {
-  const { theme, next } = useTheme();
+export function TopBar({ title, onFind }: { title: string; onFind(): void }) {
+  const words = useWords();
+  const { client, prefs, reach } = useServices();
+  const { theme } = usePrefs();
+  const isLogin = useLocation().pathname === "/login";
+  const state = useSyncExternalStore(reach.subscribe, reach.snapshot);
+  const info = useQuery({ ...queries.info(client), enabled: !isLogin });
+  const next = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length] ?? "system";
   return (
     <header className="top">
-      <IconButton icon="menu" label="Conversations" aria-expanded={sideOpen} onClick={onSide} />
-      <h1>
+      <Link to="/" className="brand" aria-label="Agio">
         <Icon name="agio" />
-        Agio
-      </h1>
-      {isDemo(info) && (
-        <span className="badge demo" title="Set AGIO_OPENAI_API_KEY to talk to a real model">
+      </Link>
+      <h1>{title}</h1>
+      {info.data !== undefined && isDemo(info.data) && (
+        <Link to="/models" className="badge demo" title={words.app.demoLong}>
           <Icon name="info" />
-          <span>
-            Demo<span className="not-narrow"> provider answers: no model key is set</span>
-          </span>
-        </span>
+          {words.app.demo}
+        </Link>
       )}
       <span className="gap" />
-      <Live connection={connection} />
-      <IconButton icon={ICONS[theme]} label={`Theme: ${theme}`} onClick={next} />
-      <Button icon="panel" look={["ghost"]} aria-expanded={railOpen} onClick={onRail}>
-        <span className="not-narrow">Run</span>
-      </Button>
+      {!isLogin && (
+        <button type="button" className="find" onClick={onFind}>
+          <Icon name="search" />
+          <span className="not-narrow">{words.app.find}</span>
+          <kbd className="not-narrow">{keyText("palette", isMac)}</kbd>
+        </button>
+      )}
+      <Dot state={state} />
+      <IconButton
+        icon={theme}
+        label={words.app.theme(words.settings.themes[theme])}
+        onClick={() => prefs.change({ theme: next })}
+      />
     </header>
   );
 }
 
-function Live({ connection }: { connection: Connection | null }) {
-  if (connection === null) return null;
-  const tone = connection.phase === "live" ? "completed" : "waiting";
-  const word = { live: "Live", connecting: "Connecting", reconnecting: "Reconnecting" }[connection.phase];
+function Dot({ state }: { state: ReachState }) {
+  const words = useWords();
+  const { tone, word } = told(state, words.connection);
   return (
-    <span className="status" data-tone={tone}>
-      <Icon name={connection.phase === "live" ? "completed" : "retry"} />
+    <span className="status" data-tone={tone} id="connection">
+      <Icon name={tone === "completed" ? "completed" : "retry"} />
       <span className="not-narrow">{word}</span>
     </span>
   );
+}
+
+function told(
+  { online, answers, connection }: ReachState,
+  words: ReturnType<typeof useWords>["connection"],
+): { tone: string; word: string } {
+  if (!online) return { tone: "failed", word: words.offline };
+  if (connection?.phase === "reconnecting") {
+    return { tone: "waiting", word: words.reconnecting(connection.failures) };
+  }
+  if (!answers) return { tone: "failed", word: words.lost };
+  if (connection?.phase === "connecting") return { tone: "waiting", word: words.connecting };
+  return { tone: "completed", word: connection === null ? words.idle : words.live };
 }

@@ -1,3 +1,5 @@
+import { Link } from "@tanstack/react-router";
+import type { Words } from "../../core/i18n/words";
 import { callsInDoubt, type RunState } from "../../core/run-state";
 import { type Controls, controlsOf, isEnded } from "../../core/status";
 import type { Connection } from "../../core/stream";
@@ -7,6 +9,7 @@ import { Button, IconButton } from "../../ui/Button";
 import { Composer } from "../../ui/Composer";
 import { Scroll } from "../../ui/Scroll";
 import { Notice } from "../../ui/ThreadItems";
+import { useWords } from "../../ui/words";
 import { type ChatState, isCancelling, shownRun } from "./chat-state";
 import type { ChatStore } from "./chat-store";
 import { CONVERSATION_ID, focusConversation } from "./focus";
@@ -23,6 +26,7 @@ interface ChatPaneProps {
 }
 
 export function ChatPane({ store, state, agentId }: ChatPaneProps) {
+  const words = useWords();
   const run = shownRun(state);
   const controls = controlsOf(run && { ...run, cancelRequested: isCancelling(state) });
   const items = threadOf(state.history, state.run);
@@ -34,12 +38,14 @@ export function ChatPane({ store, state, agentId }: ChatPaneProps) {
   };
   const canSend = controls.send && !state.loading && agentId !== "";
   return (
-    <main className="chat" id="chat">
+    <section className="chat" id="chat" aria-label={words.chat.title}>
       <Connecting connection={state.connection} run={run} />
       {state.problem !== null && (
         <Banner
           tone="danger"
-          action={<IconButton icon="close" label="Dismiss" onClick={() => store.dismissProblem()} />}
+          action={
+            <IconButton icon="close" label={words.chat.dismiss} onClick={() => store.dismissProblem()} />
+          }
         >
           {state.problem}
         </Banner>
@@ -47,14 +53,14 @@ export function ChatPane({ store, state, agentId }: ChatPaneProps) {
       <Scroll
         pin={state.selection.runId}
         id={CONVERSATION_ID}
-        label="Conversation"
+        label={words.chat.conversation}
         busy={run !== null && run.status === "running"}
       >
         {items.length === 0 && !state.loading && run === null && (
           <Empty onSample={(text) => store.send(text, agentId)} ready={canSend} />
         )}
         <div className="thread">
-          {state.loading && <p className="quiet">Loading the conversation…</p>}
+          {state.loading && <p className="quiet">{words.chat.loading}</p>}
           <ThreadView
             items={items}
             live={run !== null && !isEnded(run.status)}
@@ -66,10 +72,20 @@ export function ChatPane({ store, state, agentId }: ChatPaneProps) {
       </Scroll>
       <Composer
         draft={state.draft}
-        hint={hintOf(run, controls)}
+        hint={state.queued === null ? hintOf(run, controls, words.chat) : words.chat.hintQueued}
         onDraft={(draft) => store.setDraft(draft)}
-        onSend={canSend ? () => store.send(state.draft, agentId) : null}
+        onSend={canSend ? () => store.send(state.draft, agentId) : () => store.queue(state.draft, agentId)}
       >
+        {state.queued !== null && (
+          <Button icon="close" onClick={() => store.unqueue()}>
+            {words.chat.unqueue}
+          </Button>
+        )}
+        {state.queued === null && !controls.send && state.draft.trim() !== "" && (
+          <Button type="submit" icon="send">
+            {words.chat.queue}
+          </Button>
+        )}
         <RunControls
           controls={controls}
           busy={busy}
@@ -79,78 +95,80 @@ export function ChatPane({ store, state, agentId }: ChatPaneProps) {
           onStop={command(() => store.cancel())}
         />
       </Composer>
-    </main>
+    </section>
   );
 }
 
-function hintOf(run: RunState | null, controls: Controls): string {
-  if (run === null || controls.send) return "Enter sends, Shift+Enter makes a new line.";
-  if (run.status === "waiting") return "The run waits for an answer above.";
-  if (run.status === "paused") return "Paused. Nothing runs until you resume.";
-  if (run.status === "interrupted") return "Interrupted. Resume goes on from the last checkpoint.";
-  if (!controls.cancel) return "Stopping…";
-  return run.pauseRequested
-    ? "Pausing at the next safe point…"
-    : "You can send again when this run has ended.";
+function hintOf(run: RunState | null, controls: Controls, words: Words["chat"]): string {
+  if (run === null || controls.send) return words.hintSend;
+  if (run.status === "waiting") return words.hintWaiting;
+  if (run.status === "paused") return words.hintPaused;
+  if (run.status === "interrupted") return words.hintInterrupted;
+  return run.pauseRequested ? words.hintPausing : words.hintBusy;
 }
 
 function Connecting({ connection, run }: { connection: Connection | null; run: RunState | null }) {
+  const words = useWords().connection;
   if (connection?.phase !== "reconnecting" || connection.failures < 2) return null;
-  return (
-    <Banner tone="warning">
-      Connection lost, trying again ({connection.failures}). You see the run up to event {run?.lastSeq ?? 0}.
-      It does not depend on this page.
-    </Banner>
-  );
+  return <Banner tone="warning">{words.lostStream(connection.failures, run?.lastSeq ?? 0)}</Banner>;
 }
 
 /** How the run ended, where that was not with an answer, and what needs a person. */
 function Aftermath({ run, busy, store }: { run: RunState; busy: boolean; store: ChatStore }) {
+  const words = useWords();
   const doubtful = callsInDoubt(run);
   if (doubtful.length > 0) {
     const names = doubtful.map(({ name }) => name).join(", ");
     return (
-      <section className="card" aria-label="Decision needed">
-        <p>
-          The worker died during <code>{names}</code>, and nobody knows whether it took effect. Run it again
-          only if doing it twice does no harm.
-        </p>
+      <section className="card" aria-label={words.chat.decision}>
+        <p>{words.chat.doubtful(names)}</p>
         <div className="actions">
           <Button
             icon="retry"
             disabled={busy}
             onClick={() => void store.rerunTools(doubtful.map(({ callId }) => callId))}
           >
-            Run it again
+            {words.chat.runAgain}
           </Button>
         </div>
       </section>
     );
   }
   if (run.status === "cancelled") {
-    return <Notice item={{ tone: "info", text: `Stopped${run.reason ? `: ${run.reason}` : ""}.` }} />;
+    return <Notice item={{ tone: "info", text: words.chat.stopped(run.reason ?? "") }} />;
   }
   if (run.status !== "failed") return null;
   const { code, message } = run.error ?? { code: run.reason ?? "error", message: "The run failed." };
   return (
     <>
-      <Notice item={{ tone: "danger", text: `Failed in step ${run.step}: ${message} (${code})` }} />
+      <Notice item={{ tone: "danger", text: words.chat.failedIn(run.step, message, code) }} />
       <div className="actions-row">
         <Button icon="retry" disabled={busy} onClick={() => void store.retry()}>
-          Retry from here
+          {words.chat.retryHere}
         </Button>
+        {run.checkpoints.length > 0 && (
+          <Link
+            to="/fork/$checkpoint"
+            params={{ checkpoint: run.checkpoints.at(-1)?.id ?? "" }}
+            className="button"
+          >
+            {words.chat.forkEdit}
+          </Link>
+        )}
+        <Link to="/runs/$run" params={{ run: run.runId }} className="button">
+          {words.chat.openRun}
+        </Link>
       </div>
     </>
   );
 }
 
 function Empty({ ready, onSample }: { ready: boolean; onSample(text: string): void }) {
+  const words = useWords();
   return (
     <div className="empty">
-      <h2>What shall we run?</h2>
-      <p className="quiet">
-        A run goes on when you leave. You can pause it, stop it, and go back to any of its checkpoints.
-      </p>
+      <h2>{words.chat.empty}</h2>
+      <p className="quiet">{words.chat.emptyHint}</p>
       <div className="samples">
         {SAMPLES.map((sample) => (
           <Button key={sample} disabled={!ready} onClick={() => onSample(sample)}>

@@ -1,5 +1,6 @@
 import type { Controls } from "../../core/status";
 import { Button } from "../../ui/Button";
+import { useWords } from "../../ui/words";
 
 interface RunControlsProps {
   readonly controls: Controls;
@@ -13,26 +14,27 @@ interface RunControlsProps {
 
 /** Pause and Stop while a run is live, Resume while it rests, Send when there is none. */
 export function RunControls({ controls, busy, send, onPause, onResume, onStop }: RunControlsProps) {
+  const words = useWords();
   return (
     <>
       {controls.pause && (
         <Button icon="paused" disabled={busy} onClick={onPause}>
-          Pause
+          {words.command.pause}
         </Button>
       )}
       {controls.resume && (
         <Button icon="resume" look={["primary"]} disabled={busy} onClick={onResume}>
-          Resume
+          {words.command.resume}
         </Button>
       )}
       {controls.cancel && (
         <Button icon="stop" look={["danger"]} disabled={busy} onClick={onStop}>
-          Stop
+          {words.command.stop}
         </Button>
       )}
       {controls.send && send !== undefined && (
         <Button type="submit" icon="send" look={["primary"]} disabled={!send}>
-          Send
+          {words.chat.send}
         </Button>
       )}
     </>

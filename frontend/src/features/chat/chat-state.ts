@@ -7,6 +7,11 @@ import { NOTHING, type Selection } from "../../core/selection";
 import { isEnded } from "../../core/status";
 import type { Connection } from "../../core/stream";
 
+export interface Queued {
+  readonly text: string;
+  readonly agentId: string;
+}
+
 export interface ChatState {
   readonly selection: Selection;
   /** What was said before the run, its own question included. */
@@ -23,6 +28,8 @@ export interface ChatState {
   readonly said: Announcement | null;
   /** What is typed; given back when the server refuses it. */
   readonly draft: string;
+  /** What is sent when the run has ended. */
+  readonly queued: Queued | null;
   /** Grows whenever lists of sessions, runs or checkpoints may have changed. */
   readonly revision: number;
 }
@@ -38,6 +45,7 @@ export const EMPTY: ChatState = {
   problem: null,
   said: null,
   draft: "",
+  queued: null,
   revision: 0,
 };
 

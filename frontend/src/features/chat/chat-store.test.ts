@@ -57,7 +57,7 @@ describe("sending", () => {
     await until(() => run()?.status === "completed");
     expect(lines()).toEqual(["user: Hi there", "assistant: Hello"]);
     await until(() => store.snapshot().connection === null);
-    expect(store.snapshot().said).toEqual({ text: "Answer complete.", urgent: false });
+    expect(store.snapshot().said).toEqual({ said: { kind: "completed" }, urgent: false });
   });
 
   it("puts the session into the URL as soon as the server names it", async () => {

@@ -10,11 +10,12 @@ import { factsOf, type RunFacts } from "../../core/facts";
 import { newId } from "../../core/ids";
 import { ApiError, messageOf } from "../../core/problem";
 import { type Selection, sameSelection } from "../../core/selection";
+import { isEnded, type RunStatus } from "../../core/status";
 import type { StreamEnd } from "../../core/stream";
 import { freeze, historyOf, threadOf, typedQuestion } from "../../core/thread";
 import type { BranchedView, MessageView } from "../../core/views";
 import { type ChatState, EMPTY } from "./chat-state";
-import { RunFollower, type Timing } from "./run-follower";
+import { type Follow, RunFollower, type Timing } from "./run-follower";
 
 /** How often a cancel that overtook its own run's start is sent again, and how long apart. */
 const EARLY_CANCEL = { tries: 40, gapMs: 150 };
@@ -31,6 +32,7 @@ export class ChatStore {
     /** Puts a selection into the URL. */
     private readonly onSelect: (selection: Selection, how: "push" | "replace") => void,
     private readonly timing: Timing = {},
+    private readonly followBy?: Follow,
   ) {}
 
   readonly subscribe = (listener: () => void): (() => void) => {
@@ -70,6 +72,11 @@ export class ChatStore {
     }
   }
 
+  /** Lets go of the stream; the run goes on. */
+  close(): void {
+    this.leave();
+  }
+
   /** Sends a message: the next turn of the shown conversation, or the first one of a new one. */
   send(text: string, agentId: string): void {
     const message = text.trim();
@@ -95,6 +102,17 @@ export class ChatStore {
     });
     this.onSelect(next, "push");
     follower.follow({ agent_id: agentId, message, run_id: runId, ...where });
+  }
+
+  /** Keeps a message until the run has ended; it is shown as waiting, and can be taken back. */
+  queue(text: string, agentId: string): void {
+    if (text.trim() === "" || this.state.queued !== null) return;
+    this.set({ queued: { text: text.trim(), agentId }, draft: "" });
+  }
+
+  unqueue(): void {
+    const { queued, draft } = this.state;
+    if (queued !== null) this.set({ queued: null, draft: draft === "" ? queued.text : draft });
   }
 
   pause(): Promise<boolean> {
@@ -188,6 +206,7 @@ export class ChatStore {
         onEnd: (end) => this.finish(follower, end, question),
       },
       this.timing,
+      this.followBy,
     );
     this.follower = follower;
     return follower;
@@ -197,11 +216,25 @@ export class ChatStore {
     this.set({ connection: null, revision: this.state.revision + 1 });
     if (end.kind !== "refused") {
       void this.refresh(follower.runId);
+      this.sendQueued(follower.state.status);
     } else if (question !== null && follower.state.lastSeq === 0) {
       this.takeBack(question, end.error.message);
     } else {
       this.set({ problem: end.error.message });
     }
+  }
+
+  /** A message that waited for an answer goes on; after a stop or a failure a person decides again. */
+  private sendQueued(status: RunStatus): void {
+    const { queued } = this.state;
+    if (queued === null || !isEnded(status)) return;
+    if (status !== "completed") {
+      this.unqueue();
+      return;
+    }
+    const { draft } = this.state;
+    this.send(queued.text, queued.agentId);
+    this.set({ draft });
   }
 
   /** The server did not accept the message: there is no run, and what was typed goes back to where it was typed. */

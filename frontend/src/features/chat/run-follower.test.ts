@@ -107,7 +107,7 @@ describe("RunFollower", () => {
     live.push(...story.slice(3));
     live.end();
     await until(() => ends.length === 1);
-    expect(said.filter((one) => one !== null)).toEqual([{ text: "Answer complete.", urgent: false }]);
+    expect(said.filter((one) => one !== null)).toEqual([{ said: { kind: "completed" }, urgent: false }]);
   });
 
   it("says nothing more once it is stopped", async () => {
@@ -152,6 +152,6 @@ describe("RunFollower", () => {
     second.end();
     await until(() => ends.length === 1);
     expect(follower.state).toMatchObject({ status: "cancelled", lastSeq: 3 });
-    expect(said.map((one) => one?.text).filter(Boolean)).toEqual(["Run paused.", "Run stopped."]);
+    expect(said.map((one) => one?.said.kind).filter(Boolean)).toEqual(["paused", "cancelled"]);
   });
 });

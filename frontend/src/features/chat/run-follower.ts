@@ -13,6 +13,7 @@ import type { Connection, StreamEnd } from "../../core/stream";
 const FLUSH_MS = 50;
 
 export type Timing = Pick<FollowOptions, "sleep" | "random" | "stallMs" | "lingerMs">;
+export type Follow = (options: FollowOptions) => Promise<StreamEnd>;
 
 export interface FollowerHandlers {
   onRun(run: RunState, said: Announcement | null): void;
@@ -31,6 +32,7 @@ export class RunFollower {
     readonly runId: string,
     private readonly handlers: FollowerHandlers,
     private readonly timing: Timing = {},
+    private readonly followBy: Follow = followRun,
   ) {
     this.run = newRunState(runId);
     this.batch = batched(FLUSH_MS, (events) => this.apply(events));
@@ -52,7 +54,7 @@ export class RunFollower {
     this.stopping = stopping;
     const mine = () => this.stopping === stopping && !stopping.signal.aborted;
     const { api, runId, timing, handlers } = this;
-    void followRun({
+    void this.followBy({
       ...timing,
       api,
       runId,

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { en } from "../../core/i18n/en";
 import { applyEvents } from "../../core/reduce";
 import { newRunState } from "../../core/run-state";
 import { at, decoded } from "../../testing/wire";
-import { modificationsOf } from "./ForkDialog";
 import { figuresOf } from "./figures";
 
 const NOW = Date.parse(at(1)) + 7_500;
@@ -11,7 +11,7 @@ const STARTED = { type: "run_started", agent_id: "assistant", model: "demo" };
 function figures(...events: { type: string; [field: string]: unknown }[]): Record<string, string> {
   const run = applyEvents(newRunState("r1"), decoded([STARTED, ...events]));
   return Object.fromEntries(
-    figuresOf(run, null, NOW)
+    figuresOf(run, null, NOW, en)
       .filter(({ value }) => value !== "")
       .map(({ name, value }) => [name, value]),
   );
@@ -50,24 +50,5 @@ describe("figuresOf", () => {
   it("shows an attempt from the second on", () => {
     expect(figures({ type: "run_restored", attempt: 2 }).Attempt).toBe("2");
     expect(figures()).not.toHaveProperty("Attempt");
-  });
-});
-
-describe("modificationsOf", () => {
-  const NONE = { systemPrompt: "", query: "", model: "", maxSteps: "" };
-
-  it("changes nothing where nothing was filled in", () => {
-    expect(modificationsOf({ ...NONE, query: "  ", model: " " })).toEqual({});
-  });
-
-  it("changes what was filled in", () => {
-    expect(
-      modificationsOf({ systemPrompt: "Be brief.\n", query: "Why?", model: " gpt ", maxSteps: "3" }),
-    ).toEqual({
-      system_prompt: "Be brief.\n",
-      modified_query: "Why?",
-      model: "gpt",
-      max_steps: 3,
-    });
   });
 });

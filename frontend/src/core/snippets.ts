@@ -1,0 +1,50 @@
+/** "Copy as": an action of the page as a command for a shell or a script. Pure. */
+
+export interface Action {
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
+  /** Path under the origin, query included. */
+  readonly path: string;
+  readonly body?: unknown;
+}
+
+/** `'` ends a quoted text in a shell; what is in between is taken as it is. */
+const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
+
+/** The key stays out of it: the variable stands for whatever credential there is. */
+export function asCurl({ method, path, body }: Action, origin: string): string {
+  const lines = [`curl -X ${method} ${quoted(origin + path)}`, `-H "X-API-Key: $AGIO_API_KEY"`];
+  if (body !== undefined) {
+    lines.push("-H 'Content-Type: application/json'", `-d ${quoted(JSON.stringify(body))}`);
+  }
+  return lines.join(" \\\n  ");
+}
+
+export function asPython({ method, path, body }: Action, origin: string): string {
+  const extra = body === undefined ? "" : `\n    json=${pythonOf(body)},`;
+  return [
+    "import os",
+    "import httpx",
+    "",
+    "answer = httpx.request(",
+    `    ${pythonOf(method)},`,
+    `    ${pythonOf(origin + path)},`,
+    `    headers={"X-API-Key": os.environ.get("AGIO_API_KEY", "")},${extra}`,
+    ")",
+    "answer.raise_for_status()",
+    "print(answer.json())",
+  ].join("\n");
+}
+
+/** JSON as a Python literal. */
+export function pythonOf(value: unknown): string {
+  if (value === null || value === undefined) return "None";
+  if (value === true) return "True";
+  if (value === false) return "False";
+  if (Array.isArray(value)) return `[${value.map(pythonOf).join(", ")}]`;
+  if (typeof value === "object") {
+    return `{${Object.entries(value)
+      .map(([key, field]) => `${JSON.stringify(key)}: ${pythonOf(field)}`)
+      .join(", ")}}`;
+  }
+  return JSON.stringify(value);
+}
