@@ -15,11 +15,12 @@ AGIO_REQUIRE_MONGO ?= 1
 
 UI_SOURCES := $(shell find frontend \( -name node_modules -o -name dist -o -name coverage \) -prune \
                 -o -type f -print 2>/dev/null)
+UI_PYTHON := AGIO_PYTHON=$(CURDIR)/.venv/bin/python
 HAS_UI := $(and $(wildcard frontend/package.json),$(shell command -v npm 2>/dev/null))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run test check bench faults docs ui clean
+.PHONY: help install run test check bench faults docs ui types browser pictures clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -30,10 +31,12 @@ run: install ## start the server, on port 8000 unless AGIO_PORT says otherwise
 	@$(MAKE) --no-print-directory ui || echo "make run: going on without a newly built UI; the API is complete without it"
 	exec .venv/bin/agio serve
 
-test: .venv/.stamp-dev ## run the UI's unit tests and the whole Python suite
+test: .venv/.stamp-dev ## run the UI's tests, a browser's among them, and the whole Python suite
 ifneq ($(HAS_UI),)
 	@$(MAKE) --no-print-directory frontend/node_modules/.stamp
 	cd frontend && CI=true npm run --silent test
+	@$(MAKE) --no-print-directory frontend/dist/index.html
+	cd frontend && CI=true $(UI_PYTHON) npm run --silent browser
 else
 	@echo "make test: UI tests left out (no npm, or no frontend/package.json)"
 endif
@@ -68,6 +71,16 @@ ifneq ($(HAS_UI),)
 else
 	@echo "UI not built: npm is not installed, or there is no frontend/package.json" >&2; exit 1
 endif
+
+types: .venv/.stamp-run frontend/node_modules/.stamp ## make the UI's types anew from the API's description
+	.venv/bin/python -m scripts.ui_openapi
+	cd frontend && npm run --silent types
+
+browser: .venv/.stamp-run ui ## run every story of the UI in Chromium, with axe on every route in light and dark
+	cd frontend && $(UI_PYTHON) npm run --silent browser-all
+
+pictures: .venv/.stamp-run ui ## take the pictures of docs/ui anew
+	cd frontend && $(UI_PYTHON) npm run --silent pictures
 
 clean: ## remove what was built or cached; keeps .venv, node_modules and databases
 	rm -rf build dist site frontend/dist frontend/coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

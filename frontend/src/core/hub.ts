@@ -49,7 +49,7 @@ export class Hub {
   private stopping: AbortController | null = null;
   private gathering: ReturnType<typeof setTimeout> | undefined;
   private connection: Connection = { phase: "connecting" };
-  /** From where the open stream tells of each run. */
+  /** Up to where the open stream has told of each run: who stands there or behind misses nothing. */
   private covered = new Map<string, number>();
 
   constructor(private readonly options: HubOptions) {}
@@ -126,7 +126,8 @@ export class Hub {
   private hand(frame: SseFrame): void {
     const seq = seqOfId(frame.id);
     const runId = frame.id?.slice(0, frame.id.lastIndexOf("/"));
-    if (seq === null) return;
+    if (seq === null || runId === undefined) return;
+    this.covered.set(runId, seq);
     for (const seat of this.seats) {
       if (seat.runId !== runId || seq <= seat.place) continue;
       seat.place = seq;

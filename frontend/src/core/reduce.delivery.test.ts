@@ -42,7 +42,10 @@ const toolStarted = (tool_call_id = "c1") => ({
 const METRICS = { steps: 2, prompt_tokens: 10, completion_tokens: 5, total_tokens: 15, duration_ms: 900 };
 
 function texts(items: readonly ThreadItem[]): string[] {
-  return items.map((item) => ("text" in item ? `${item.kind}: ${item.text}` : `${item.kind}: ${item.name}`));
+  return items.map((item) => {
+    if (item.kind === "notice" && item.phrase !== undefined) return `notice: ${JSON.stringify(item.phrase)}`;
+    return "text" in item ? `${item.kind}: ${item.text}` : `${item.kind}: ${item.name}`;
+  });
 }
 
 describe("an in-place restore", () => {
@@ -59,7 +62,7 @@ describe("an in-place restore", () => {
     const state = play(...story, restored, content("Three", "m3"));
     expect(texts(state.items)).toEqual([
       "message: One",
-      "notice: Restored to an earlier checkpoint by ann.",
+      'notice: {"kind":"restored","by":"ann"}',
       "message: Three",
     ]);
     expect(state).toMatchObject({ status: "running", attempt: 2, endedAt: null, lastSeq: 7 });
@@ -67,7 +70,7 @@ describe("an in-place restore", () => {
 
   it("to a checkpoint of another run takes back everything", () => {
     const state = play(...story, { ...restored, from_checkpoint_id: "elsewhere" });
-    expect(texts(state.items)).toEqual(["notice: Restored to an earlier checkpoint by ann."]);
+    expect(texts(state.items)).toEqual(['notice: {"kind":"restored","by":"ann"}']);
   });
 });
 

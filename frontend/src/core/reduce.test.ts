@@ -41,7 +41,10 @@ const toolStarted = (tool_call_id = "c1") => ({
 const METRICS = { steps: 2, prompt_tokens: 10, completion_tokens: 5, total_tokens: 15, duration_ms: 900 };
 
 function texts(items: readonly ThreadItem[]): string[] {
-  return items.map((item) => ("text" in item ? `${item.kind}: ${item.text}` : `${item.kind}: ${item.name}`));
+  return items.map((item) => {
+    if (item.kind === "notice" && item.phrase !== undefined) return `notice: ${JSON.stringify(item.phrase)}`;
+    return "text" in item ? `${item.kind}: ${item.text}` : `${item.kind}: ${item.name}`;
+  });
 }
 
 describe("a run's life", () => {
@@ -108,9 +111,7 @@ describe("a run's life", () => {
     });
     const interrupted = play(STARTED, { type: "run_interrupted", reason: "poison", claims: 3 });
     expect(interrupted.status).toBe("interrupted");
-    expect(texts(interrupted.items)).toEqual([
-      "notice: Interrupted: poison. Its workers stopped without progress.",
-    ]);
+    expect(texts(interrupted.items)).toEqual(['notice: {"kind":"interrupted","reason":"poison"}']);
   });
 
   it("is taken over by another worker, and says so", () => {
@@ -123,13 +124,9 @@ describe("a run's life", () => {
     };
     const state = play(STARTED, content("Hal"), crashed, { type: "content_reset", message_id: "m1" });
     expect(state.status).toBe("running");
-    expect(texts(state.items)).toEqual([
-      "notice: Its worker died; another one took the run over from the last checkpoint.",
-    ]);
+    expect(texts(state.items)).toEqual(['notice: {"kind":"recovered","drained":false,"checkpoint":true}']);
     const drained = play(STARTED, { type: "run_recovered", reason: "drained", worker: "w2", epoch: 2 });
-    expect(texts(drained.items)).toEqual([
-      "notice: Its worker was shut down; another one took the run over.",
-    ]);
+    expect(texts(drained.items)).toEqual(['notice: {"kind":"recovered","drained":true,"checkpoint":false}']);
   });
 });
 
@@ -347,9 +344,12 @@ describe("steps, checkpoints and figures", () => {
   it("show warnings and plans", () => {
     const warning = { type: "warning", code: "provider_retry", message: "The provider is slow." };
     const { items } = play(STARTED, warning, { type: "plan_updated", plan: "1. Look", revised: false });
-    expect(texts(items)).toEqual(["notice: The provider is slow.", "notice: Plan: 1. Look"]);
+    expect(texts(items)).toEqual([
+      "notice: The provider is slow.",
+      'notice: {"kind":"plan","revised":false,"plan":"1. Look"}',
+    ]);
     expect(texts(play(STARTED, { type: "plan_updated", plan: ["a"], revised: true }).items)[0]).toContain(
-      "Plan revised",
+      '"revised":true',
     );
   });
 });

@@ -1,5 +1,6 @@
 /** Views of the API that this page reads: their fields and the types derived from them. */
 
+import type { Schemas } from "./client";
 import { isObject, type Shape, type Shaped, shaped, shapedList } from "./shape";
 
 export const INFO = {
@@ -146,3 +147,16 @@ export function textOf(content: unknown): string {
   if (!isObject(content)) return "";
   return textOf(content.text ?? content.message ?? content.content);
 }
+
+/** The fields of a view, checked by the compiler: it reads none that the API does not have. */
+type Known<View, Wire> = Exclude<keyof View, keyof Wire> extends never ? true : never;
+
+/** Does nothing at run time; it does not compile when a view and the API's description part ways. */
+export const KNOWN: readonly [
+  Known<typeof RUN, Schemas["RunView"]>,
+  Known<typeof AGENT, Schemas["AgentView"]>,
+  Known<typeof SESSION, Schemas["SessionView"]>,
+  Known<typeof CHECKPOINT, Schemas["CheckpointRow"]>,
+  // `message_id` is another server's word for a message's id.
+  Known<Omit<typeof MESSAGE, "message_id">, Schemas["MessageView"]>,
+] = [true, true, true, true, true];

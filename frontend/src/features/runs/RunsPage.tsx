@@ -203,7 +203,7 @@ function moveFocus(event: KeyboardEvent): void {
         ? -1
         : 0;
   const rows = [...event.currentTarget.querySelectorAll<HTMLElement>(".row-link")];
-  const at = rows.indexOf(document.activeElement);
+  const at = rows.indexOf(document.activeElement as HTMLElement);
   if (step === 0 || at < 0) return;
   event.preventDefault();
   rows[Math.min(rows.length - 1, Math.max(0, at + step))]?.focus();

@@ -1,0 +1,172 @@
+import type { Page } from "@playwright/test";
+import { violations } from "./axe";
+import { ask, expect, test } from "./world";
+
+const answer = (page: Page) => page.locator(".message.assistant").last();
+const status = (page: Page, word: string) => page.locator(".rail .run-head .status", { hasText: word });
+
+test("a message streams its answer, and the address leads back to it", async ({ page }) => {
+  await page.goto("/ui/chat");
+  await ask(page, "What is 17 * 23?");
+  await expect(answer(page)).toContainText("391");
+  await expect(status(page, "Completed")).toBeVisible();
+  await expect(page).toHaveURL(/\/ui\/chat\/[^-/][^/]*\?run=/);
+  const text = await answer(page).textContent();
+  await page.reload();
+  await expect(answer(page)).toHaveText(text ?? "");
+});
+
+test("stop ends a run on the server, also after a reload in its midst", async ({ page, agio }) => {
+  await page.goto("/ui/chat");
+  await ask(page, "Please count to 2000, slowly");
+  await expect(answer(page)).toContainText("5");
+  const runId = new URL(page.url()).searchParams.get("run") ?? "";
+  await page.reload();
+  await expect(answer(page)).toContainText("5");
+  await page.getByRole("button", { name: "Stop" }).click();
+  await expect(status(page, "Cancelled")).toBeVisible();
+  expect((await agio.call<{ status: string }>("GET", `/api/runs/${runId}`)).status).toBe("cancelled");
+});
+
+test("keyboard alone: chat, pause, fork, compare", async ({ page }) => {
+  await page.goto("/ui/");
+  await expect(page.getByRole("link", { name: "Start a chat" })).toBeVisible();
+  await page.keyboard.press("g");
+  await page.keyboard.press("c");
+  await expect(page).toHaveURL(/\/ui\/chat/);
+  await page.getByRole("textbox", { name: "Message" }).focus();
+  await page.keyboard.type("Please count to 400, slowly");
+  await page.keyboard.press("Enter");
+  await expect(answer(page)).toContainText("3");
+  await page.locator("#conversation").focus();
+  await page.keyboard.press("p");
+  await expect(page.locator(".rail .status").first()).toContainText(/Paus/);
+  // An answer that has begun is finished before the run rests; stop this one by the palette's neighbour.
+  const stop = page.getByRole("button", { name: "Stop" });
+  await stop.focus();
+  await page.keyboard.press("Enter");
+  await expect(status(page, "Cancelled")).toBeVisible();
+  await page.locator("#conversation").focus();
+  await page.keyboard.press("f");
+  await expect(page.getByRole("heading", { name: "Replay plan" })).toBeVisible();
+  await page.getByRole("textbox", { name: "Last question" }).focus();
+  await page.keyboard.type("What is 2 + 2?");
+  await page.getByRole("button", { name: "Launch" }).focus();
+  await page.keyboard.press("Enter");
+  await expect(answer(page)).toContainText("4");
+  await expect(status(page, "Completed")).toBeVisible();
+  await page.keyboard.press("g");
+  await page.keyboard.press("r");
+  const rows = page.locator("tbody .row-link");
+  await rows.nth(0).focus();
+  await page.keyboard.press("m");
+  await expect(page.locator("tr[data-marked]")).toHaveCount(1);
+  await rows.nth(1).focus();
+  await page.keyboard.press("m");
+  await expect(page.locator("tr[data-marked]")).toHaveCount(2);
+  await page.keyboard.press("c");
+  await expect(page).toHaveURL(/\/ui\/compare/);
+  await expect(page.getByText("First divergence")).toBeVisible();
+  await page.keyboard.press("n");
+  await expect(page).toHaveURL(/step=/);
+});
+
+test("a fork with an edit leaves its parent untouched, and compare finds where they part", async ({
+  page,
+  agio,
+}) => {
+  const parent = await agio.finished("What is 6 * 7?");
+  const before = await agio.call("GET", `/api/runs/${parent.id}/messages`);
+  await page.goto(`/ui/runs/${parent.id}`);
+  await page.locator(".grid-row", { hasText: "step 1" }).click();
+  await expect(page).toHaveURL(/span=/);
+  await page.getByRole("tab", { name: "Diff" }).click();
+  await expect(page.locator(".diff")).toContainText("Added");
+  await page.reload();
+  await expect(page.locator(".grid-row[aria-selected=true]")).toContainText("step 1");
+  await expect(page.locator(".diff")).toContainText("Added");
+  await page.getByRole("button", { name: "Fork", exact: true }).click();
+  await expect(page.locator(".plan")).toContainText("reused, free");
+  await page.getByRole("textbox", { name: "Last question" }).fill("What is 6 * 8?");
+  await page.getByRole("button", { name: "Launch" }).click();
+  await expect(answer(page)).toContainText("48");
+  const forked = new URL(page.url()).searchParams.get("run") ?? "";
+  expect(await agio.call("GET", `/api/runs/${parent.id}/messages`)).toEqual(before);
+  await page.goto(`/ui/compare?a=${parent.id}&b=${forked}`);
+  await expect(page.locator(".compare-row", { hasText: "First divergence" })).toBeVisible();
+  await expect(page.locator(".compare-row[data-kind=changed]").first()).toBeVisible();
+});
+
+test("two approvals, answered in the other order", async ({ page, agio }) => {
+  const one = await agio.start({ message: "Send a message to Ann saying hello" });
+  const two = await agio.start({ message: "Send a message to Ben saying goodbye" });
+  await agio.until(one.id, "waiting");
+  await agio.until(two.id, "waiting");
+  await page.goto("/ui/approvals");
+  await expect(page).toHaveTitle(/^\(2\)/);
+  const queue = page.locator(".queue-list button");
+  await queue.nth(1).click();
+  await page.keyboard.press("y");
+  await expect(queue).toHaveCount(1);
+  await page.getByRole("button", { name: "Reject" }).click();
+  await page.getByRole("textbox", { name: /Reason/ }).fill("not now");
+  await page.getByRole("button", { name: "Reject" }).click();
+  await expect(page.getByText("No run waits for a decision.")).toBeVisible();
+  await agio.until(one.id, "completed");
+  await agio.until(two.id, "completed");
+});
+
+test("what a tool brings home stays text", async ({ page, agio }) => {
+  await agio.call("POST", "/api/agents", { id: "reader", name: "Reader", tools: ["read_page"] });
+  await page.goto("/ui/chat?agent=reader");
+  await ask(page, "Please read page");
+  await expect(status(page, "Completed")).toBeVisible();
+  const call = page
+    .locator("details.fold")
+    .filter({ has: page.locator(".name", { hasText: /^read_page$/ }) });
+  await call.locator("summary").click();
+  await expect(call).toContainText("<script>");
+  const runId = new URL(page.url()).searchParams.get("run");
+  await page.goto(`/ui/runs/${runId}?view=messages`);
+  await expect(page.locator(".messages")).toContainText("<script>");
+  expect(await page.evaluate(() => (window as { pwned?: number }).pwned)).toBeUndefined();
+  expect(await page.locator(".messages :is(script, iframe, img, form, style)").count()).toBe(0);
+});
+
+test("eight tabs of one browser share one stream", async ({ page, context, agio }) => {
+  const run = await agio.start({ message: "Please count to 600, slowly" });
+  const place = `/ui/chat/${run.session_id}?run=${run.id}`;
+  await page.goto(place);
+  const tabs = [page];
+  for (let i = 1; i < 8; i += 1) {
+    const tab = await context.newPage();
+    await tab.goto(place);
+    tabs.push(tab);
+  }
+  for (const tab of tabs) await expect(answer(tab)).toContainText("12");
+  await tabs[7]?.getByRole("button", { name: "Stop" }).click();
+  for (const tab of tabs) await expect(status(tab, "Cancelled")).toBeVisible();
+  const texts = await Promise.all(tabs.map((tab) => answer(tab).textContent()));
+  expect(texts).toEqual(texts.map(() => texts[0]));
+  for (const tab of tabs.slice(1)) await tab.close();
+});
+
+test("key routes pass axe in light and in dark, and the policy is strict", async ({ page, agio }) => {
+  const run = await agio.finished("What is 17 * 23?");
+  const checkpoint = encodeURIComponent(run.last_checkpoint_id);
+  const found: string[] = [];
+  // The whole matrix is in more-axe.spec.ts; these are the screens with the most on them.
+  for (const [route, scheme] of [
+    [`/chat/${run.session_id}?run=${run.id}`, "dark"],
+    [`/runs/${run.id}?ckpt=${checkpoint}&tab=diff`, "light"],
+    [`/fork/${checkpoint}`, "dark"],
+    ["/runs", "light"],
+  ] as const) {
+    await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
+    const loaded = await page.goto(`/ui${route}`);
+    expect(loaded?.headers()["content-security-policy"]).toContain("script-src 'self'; style-src 'self'");
+    await expect(page.locator(".skeleton")).toHaveCount(0);
+    found.push(...(await violations(page, `${route} ${scheme}`)));
+  }
+  expect(found).toEqual([]);
+});
