@@ -94,7 +94,7 @@ describe("Hub", () => {
     hub.follow("r1", 0, late);
     const second = await feed.stream(1);
     push(second, ...numbered(LIFE));
-    await until(() => late.seqs.length === 3);
+    await until(() => late.seqs.length === 3 && early.seqs.length === 3);
     expect(feed.opened).toEqual([{ r1: 0 }, { r1: 0 }]);
     expect([early.seqs, late.seqs]).toEqual([
       [1, 2, 3],
