@@ -102,6 +102,22 @@ describe("Hub", () => {
     ]);
   });
 
+  it("leaves no gap for a late reader while the run goes on", async () => {
+    const feed = new Feed();
+    const hub = feed.hub({ gatherMs: 30 });
+    const [early, late] = [new Watcher(), new Watcher()];
+    hub.follow("r1", 0, early);
+    const first = await feed.stream(0);
+    push(first, ...numbered(LIFE.slice(0, 1)));
+    await until(() => early.seqs.length === 1);
+    hub.follow("r1", 0, late);
+    push(first, ...numbered(LIFE.slice(1, 2), 2));
+    await until(() => early.seqs.length === 2);
+    push(await feed.stream(1), ...numbered(LIFE));
+    await until(() => late.seqs.length === 3);
+    expect(late.seqs).toEqual([1, 2, 3]);
+  });
+
   it("joins a reader that the open stream serves already without a new one", async () => {
     const feed = new Feed();
     const hub = feed.hub();

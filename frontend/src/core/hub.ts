@@ -37,6 +37,8 @@ interface Seat {
   readonly runId: string;
   readonly reader: Reader;
   place: number;
+  /** False while the open stream is already beyond the place: what it tells would leave a gap. */
+  served: boolean;
   readonly batch: Batch<SseFrame>;
   timer: ReturnType<typeof setTimeout> | undefined;
 }
@@ -57,10 +59,11 @@ export class Hub {
   /** Begins to read behind event `after`; returns how to stop. */
   follow(runId: string, after: number, reader: Reader): () => void {
     const batch = batched<SseFrame>(FLUSH_MS, (frames) => reader.onFrames(frames));
-    const seat: Seat = { runId, reader, place: after, batch, timer: undefined };
-    this.seats.add(seat);
     const covered = this.covered.get(runId);
-    if (covered === undefined || covered > after) this.gather();
+    const served = covered !== undefined && covered <= after;
+    const seat: Seat = { runId, reader, place: after, served, batch, timer: undefined };
+    this.seats.add(seat);
+    if (!served) this.gather();
     else reader.onConnection(this.connection);
     return () => this.leave(seat);
   }
@@ -97,7 +100,6 @@ export class Hub {
     if (this.seats.size === 0) return;
     const stopping = new AbortController();
     this.stopping = stopping;
-    this.covered = this.places();
     const { open, stallMs, sleep, random } = this.options;
     void runStream({
       stallMs,
@@ -106,6 +108,7 @@ export class Hub {
       signal: stopping.signal,
       connect: (_, signal) => {
         this.covered = this.places();
+        for (const seat of this.seats) seat.served = true;
         return open(this.covered, signal);
       },
       onFrame: (frame) => {
@@ -129,7 +132,7 @@ export class Hub {
     if (seq === null || runId === undefined) return;
     this.covered.set(runId, seq);
     for (const seat of this.seats) {
-      if (seat.runId !== runId || seq <= seat.place) continue;
+      if (seat.runId !== runId || !seat.served || seq <= seat.place) continue;
       seat.place = seq;
       seat.batch.add(frame);
       clearTimeout(seat.timer);
