@@ -133,24 +133,6 @@ test("what a tool brings home stays text", async ({ page, agio }) => {
   expect(await page.locator(".messages :is(script, iframe, img, form, style)").count()).toBe(0);
 });
 
-test("eight tabs of one browser share one stream", async ({ page, context, agio }) => {
-  const run = await agio.start({ message: "Please count to 600, slowly" });
-  const place = `/ui/chat/${run.session_id}?run=${run.id}`;
-  await page.goto(place);
-  const tabs = [page];
-  for (let i = 1; i < 8; i += 1) {
-    const tab = await context.newPage();
-    await tab.goto(place);
-    tabs.push(tab);
-  }
-  for (const tab of tabs) await expect(answer(tab)).toContainText("12");
-  await tabs[7]?.getByRole("button", { name: "Stop" }).click();
-  for (const tab of tabs) await expect(status(tab, "Cancelled")).toBeVisible();
-  const texts = await Promise.all(tabs.map((tab) => answer(tab).textContent()));
-  expect(texts).toEqual(texts.map(() => texts[0]));
-  for (const tab of tabs.slice(1)) await tab.close();
-});
-
 test("key routes pass axe in light and in dark, and the policy is strict", async ({ page, agio }) => {
   const run = await agio.finished("What is 17 * 23?");
   const checkpoint = encodeURIComponent(run.last_checkpoint_id);
