@@ -1,12 +1,13 @@
 """Use cases about webhooks and what became of their deliveries."""
 
 import base64
+import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from agio.domain.errors import Invalid, NotFound, ToolError
+from agio.domain.errors import AlreadyExists, Invalid, NotFound, ToolError
 from agio.domain.ids import new_id
 from agio.domain.webhooks import ENDINGS, RESTS, SECRET_PREFIX, Delivery, Webhook, order_again
 from agio.engine.caller import Caller
@@ -49,6 +50,39 @@ class Webhooks:
             updated_at=now,
         )
         return await self._store.insert(WEBHOOKS, made)
+
+    async def attach(self, caller: Caller, run_id: str, name: str, **fields: Any) -> Webhook:
+        """Keep a webhook of one run under a name, in place of the one that has it; nothing is signed without a secret.
+
+        Raises:
+            Invalid: the URL cannot be reached from here.
+        """
+        self.check_url(fields["url"])
+        now = utc_now()
+        made = Webhook(
+            id=_id_of(run_id, name),
+            group_id=caller.group_id,
+            run_id=run_id,
+            name=name,
+            created_by=caller.name,
+            created_at=now,
+            updated_at=now,
+            **fields,
+        )
+        try:
+            return await self._store.insert(WEBHOOKS, made)
+        except AlreadyExists:
+            kept = await self._store.get(WEBHOOKS, caller.group_id, made.id)
+            fresh = replace(made, created_at=kept.created_at)
+            return await self._store.update(WEBHOOKS, caller.group_id, made.id, lambda record: fresh)
+
+    async def attached(self, caller: Caller, run_id: str, name: str) -> Webhook:
+        """Return the webhook of a run that has a name. Raises `NotFound`."""
+        return await self.get(caller, _id_of(run_id, name))
+
+    async def of_run(self, caller: Caller, run_id: str) -> Sequence[Webhook]:
+        """Return the webhooks of one run by time of creation."""
+        return (await self._store.find(WEBHOOKS, caller.group_id, {"run_id": run_id})).items
 
     def check_url(self, url: str) -> None:
         """Refuse what is no URL, or names an address that may not be reached; names are resolved at each delivery.
@@ -132,6 +166,10 @@ class Webhooks:
         )
         self._wake()
         return ordered
+
+
+def _id_of(run_id: str, name: str) -> str:
+    return "att_" + hashlib.sha256(f"{run_id}\n{name}".encode()).hexdigest()[:32]
 
 
 def make_secret() -> str:
