@@ -89,7 +89,7 @@ class Peer:
     def refusal(self, text: str) -> Any:
         """Expect an error; the sdk's client of 0.3 over HTTP+JSON does not read what it says."""
         is_mute = (self.version, self.binding) == ("0.3", "HTTP+JSON")
-        return pytest.raises((A2AError, A2AClientError), match=None if is_mute else text)  # type: ignore[arg-type]
+        return pytest.raises((A2AError, A2AClientError), match=None if is_mute else text)
 
     async def send(self, request: SendMessageRequest) -> Task:
         async for answer in self.blocking.send_message(request):
@@ -336,11 +336,14 @@ async def test_errors_have_their_codes(api: Api, version: str | None, method: st
     assert (answer["id"], answer["error"]["code"]) == (1, code), answer
 
 
+@pytest.mark.contract("P14")
 async def test_cards_suit_each_version_at_all_paths(api: Api):
     for name in ("agent-card.json", "agent-card", "agent.json"):
         card = (await api.client.get(f"/.well-known/{name}")).json()
         assert card["url"] == card["supportedInterfaces"][0]["url"] == "http://test/a2a/writer"
         assert (card["protocolVersion"], card["preferredTransport"]) == ("0.3", "JSONRPC")
+        assert {"name", "description", "version"} <= card.keys()
+        assert (card["capabilities"]["streaming"], card["skills"][0]["id"]) == (True, "writer")
         new = (await api.client.get(f"/.well-known/{name}", headers={"A2A-Version": "1.0"})).json()
         assert ParseDict(new, AgentCard()).name == "Writer"
         assert "url" not in new

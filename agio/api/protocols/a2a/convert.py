@@ -93,7 +93,7 @@ def data_of(message: Message) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for part in message.parts:
         if part.WhichOneof("content") == "data":
-            value = MessageToDict(part.data)
+            value: Any = MessageToDict(part.data)  # whatever its type says: what the value is
             found |= value if isinstance(value, dict) else {}
     return found
 
@@ -188,8 +188,8 @@ class Folded:
                 self.history.append(self._message(one.id, role, parts_of(one.content)))
 
     def _message(self, message_id: str, role: Role, parts: list[Part]) -> Message:
-        about = {"task_id": self.run.id, "context_id": self.run.session_id}
-        return Message(message_id=message_id, role=role, parts=parts, **about)
+        task_id, context_id = self.run.id, self.run.session_id
+        return Message(message_id=message_id, role=role, parts=parts, task_id=task_id, context_id=context_id)
 
     def _hear(self, seq: int, event: ev.Event, entry: Entry) -> Iterator[Update]:
         match event:
