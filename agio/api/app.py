@@ -36,6 +36,7 @@ from agio.api.native import (
     tools,
     users,
     webhooks,
+    workflows,
 )
 from agio.api.openapi import describe
 from agio.api.rate_limits import RateLimit
@@ -69,6 +70,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     access_keys.router,
     users.router,
     webhooks.router,
+    workflows.router,
 )
 
 

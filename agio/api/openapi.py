@@ -27,6 +27,7 @@ TAGS = {
     "webhooks": "Be told when runs end.",
     "events": "Many runs in one stream.",
     "access": "Logins, users, access keys, stream tokens.",
+    "workflows": "Crews and task trees as runs.",
     "meta": "Health and facts.",
 }
 

@@ -1,6 +1,6 @@
 """How requests start runs, once: whatever the wire, however often the request is sent."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from fastapi import Request
@@ -30,6 +30,22 @@ async def start_once(
     Returns:
         The run, and whether the request was made before.
     """
+
+    async def begin(run_id: str) -> Run:
+        return await engine.starting.start(caller, make(run_id))
+
+    return await begin_once(request, engine, caller, begin, wanted_id=wanted_id)
+
+
+async def begin_once(
+    request: Request,
+    engine: Engine,
+    caller: Caller,
+    begin: Callable[[str], Awaitable[Run]],
+    *,
+    wanted_id: str | None = None,
+) -> tuple[Run, bool]:
+    """Begin a run by `begin(run id)`, whatever it is; as `start_once`."""
     note, repeated = await reserve(request, engine, caller, wanted_id=wanted_id)
     run_id = note.resource_id if note else wanted_id or new_id()
     since = note.created_at if note else None
@@ -44,7 +60,7 @@ async def start_once(
     if repeated and (found := await there()) is not None:  # else the first request died before it was accepted
         return found, repeated
     try:
-        return await engine.starting.start(caller, make(run_id)), repeated
+        return await begin(run_id), repeated
     except AlreadyExists:
         if (found := await there()) is None:
             raise

@@ -33,8 +33,8 @@ class Branch:
     """How many messages it takes from its parent."""
     edits: tuple[MessageEdit, ...] = ()
     """Replacements for messages before `fork_position`; the parent keeps its own."""
-    kind: Literal["root", "restore", "fork", "retry", "busy"] = "root"
-    """A session that expired goes on with another root."""
+    kind: Literal["root", "restore", "fork", "retry", "busy", "task"] = "root"
+    """A session that expired goes on with another root. `task`: a child run's own, which begins empty."""
     from_checkpoint_id: str | None = None
     name: str | None = None
     created_by: str = "anonymous"

@@ -124,6 +124,24 @@ def note_decision(run: Run, *, by: str, at: datetime) -> Run:
     return run
 
 
+def note_child(run: Run, *, at: datetime) -> Run:
+    """Return the run after one of its child runs ended: it goes on at once if it waits.
+
+    A paused run stays paused; one that is queued finds the end when it gets there.
+    """
+    if run.status is RunStatus.WAITING:
+        order = Order(kind="child", by="system", seq=run.control_seq + 1)
+        return _queue(run, _with_child(run.order, order), at)
+    if run.status is RunStatus.RUNNING:
+        return replace(run, control_seq=run.control_seq + 1, updated_at=at)
+    return run
+
+
+def _with_child(earlier: Order | None, later: Order) -> Order:
+    """Return the order that nobody has acted on, if there is one: it says more than that a child ended."""
+    return replace(earlier, seq=later.seq) if earlier is not None else later
+
+
 def request_attempt(
     run: Run,
     *,

@@ -11,7 +11,8 @@ AgioError
 ├── Denied              the caller lacks the right
 ├── LimitExceeded       a size, rate or budget limit
 │   └── TooMany         of requests, failures or tokens, for now
-│       └── TooManyFailures     wrong passwords or keys
+│       ├── TooManyFailures     wrong passwords or keys
+│       └── QuotaExceeded       the group has spent its tokens for now
 ├── ProviderError       the model's endpoint failed (retryable or not)
 ├── ToolError           a tool failed in a way the model may see
 ├── Unsupported         this installation cannot do it

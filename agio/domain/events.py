@@ -22,6 +22,52 @@ class RunStarted:
     agent_id: str
     model: str
     attempt: int
+    parent_run_id: str | None = None
+    """Set, like the next two, on child runs."""
+    task_id: str | None = None
+    depth: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskStarted:
+    """A task was given to a child run."""
+
+    type: ClassVar[str] = "task_started"
+    task_id: str
+    name: str
+    executor: str
+    child_run_id: str
+    progress: float | None = None
+    """How far the workflow is, from 0 to 1; None where nobody can say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskCompleted:
+    """A task's child run answered.
+
+    Stored without `result` when the entry carries it as a message.
+    """
+
+    type: ClassVar[str] = "task_completed"
+    task_id: str
+    name: str
+    child_run_id: str
+    usage: Usage
+    duration_ms: int
+    progress: float | None = None
+    result: Content | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFailed:
+    """A task's child run failed or was cancelled. `error` is `{code, message}`."""
+
+    type: ClassVar[str] = "task_failed"
+    task_id: str
+    name: str
+    child_run_id: str
+    error: dict[str, Any]
+    progress: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +247,7 @@ class RunPaused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunWaiting:
-    """The run rests until an approval or a person's decision (`reason`)."""
+    """The run rests until an approval, a person's decision or the end of a child run (`reason`)."""
 
     type: ClassVar[str] = "run_waiting"
     reason: str
@@ -299,6 +345,9 @@ Event: TypeAlias = (
     | ApprovalRequired
     | ApprovalResolved
     | CheckpointCreated
+    | TaskStarted
+    | TaskCompleted
+    | TaskFailed
     | RunPauseRequested
     | RunPaused
     | RunWaiting

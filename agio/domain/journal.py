@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from agio.domain.checkpoints import Checkpoint
-from agio.domain.events import Deltas, Event, MessageCompleted, ToolCallCompleted, span
+from agio.domain.events import Deltas, Event, MessageCompleted, TaskCompleted, ToolCallCompleted, span
 from agio.domain.messages import Message
 
 
@@ -37,6 +37,8 @@ def slim(event: Event, messages: tuple[Message, ...]) -> Event:
             return replace(event, content=None, tool_calls=None)
         case ToolCallCompleted() if any(m.tool_call_id == event.tool_call_id for m in messages):
             return replace(event, result=None)
+        case TaskCompleted() if any(m.tool_call_id == event.task_id for m in messages):
+            return replace(event, result=None)
     return event
 
 
@@ -44,18 +46,23 @@ def unfold(entry: Entry) -> Iterator[tuple[int, Event]]:
     """Yield `(first sequence number, event)` with everything that `slim` took out put back."""
     seq = entry.first_seq
     for event in entry.events:
-        match event:
-            case MessageCompleted():
-                for message in entry.messages:
-                    if message.id == event.message_id:
-                        calls = calls_as_wire(message)
-                        event = replace(event, content=message.content, tool_calls=calls)
-            case ToolCallCompleted():
-                for message in entry.messages:
-                    if message.tool_call_id == event.tool_call_id:
-                        event = replace(event, result=message.content)
-        yield seq, event
+        yield seq, _filled(event, entry.messages)
         seq += span(event)
+
+
+def _filled(event: Event, messages: tuple[Message, ...]) -> Event:
+    """Return the event with what `slim` took out."""
+    match event:
+        case MessageCompleted():
+            for message in messages:
+                if message.id == event.message_id:
+                    return replace(event, content=message.content, tool_calls=calls_as_wire(message))
+        case ToolCallCompleted() | TaskCompleted():
+            call = event.tool_call_id if isinstance(event, ToolCallCompleted) else event.task_id
+            for message in messages:
+                if message.tool_call_id == call:
+                    return replace(event, result=message.content)
+    return event
 
 
 def behind(entry: Entry, after: int) -> Entry:

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from agio.domain.agents import AgentSnapshot
 from agio.domain.messages import Content
 from agio.domain.metrics import Metrics
 from agio.domain.status import LIVE, TERMINAL, RunStatus
+from agio.domain.workflow import Place, Workflow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,14 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OneCall:
+    """A tool call that is all of a run."""
+
+    name: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:
     """What was asked. Written once, when the run is accepted."""
 
@@ -36,6 +46,17 @@ class RunSpec:
     budget: Budget | None = None
     tool_results: dict[str, Content] = field(default_factory=dict)
     """Results given by a fork in place of calling the tools, by tool call id."""
+    workflow: Workflow | None = None
+    """Set: the run carries this out by child runs and asks no model itself."""
+    call: OneCall | None = None
+    """Set: the run makes this call and asks no model."""
+    team: dict[str, AgentSnapshot] = field(default_factory=dict)
+    """Agents that this one may delegate to, by name; a delegated piece of work is a child run."""
+
+    @property
+    def has_children(self) -> bool:
+        """The run may have child runs."""
+        return self.workflow is not None or bool(self.team)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +109,8 @@ class Words:
 class Order:
     """How the next owner shall go on; it acknowledges it with its first entry."""
 
-    kind: Literal["resume", "approval", "restore"]
-    """`restore`: a new attempt (in-place restore, retry)."""
+    kind: Literal["resume", "approval", "restore", "child"]
+    """`restore`: a new attempt (in-place restore, retry) · `child`: a child run ended."""
     by: str
     seq: int
     """The control sequence number that it came with."""
@@ -153,6 +174,8 @@ class Run:
     former_digests: tuple[str, ...] = ()
     """Agents that earlier attempts pinned; their checkpoints still need them."""
     parent: Parent | None = None
+    place: Place | None = None
+    """Set on child runs: where it stands in the tree of its workflow."""
     modifications: dict[str, Any] = field(default_factory=dict)
     """What the present attempt changed, where it is not the first; the first one's are in the spec."""
     preview: str = ""

@@ -14,6 +14,7 @@ from agio.domain.errors import ToolError
 from agio.domain.ids import new_id
 from agio.domain.messages import Content, Message, ToolCall
 from agio.engine.clock import utc_now
+from agio.engine.delegating import DELEGATE, delegate
 from agio.engine.drive import Drive
 from agio.engine.recovery import load_approvals
 from agio.engine.token import Done, Stop
@@ -22,10 +23,12 @@ from agio.tools.execution import decode_arguments, execute
 
 
 class Rest(Enum):
-    """Why the step cannot go on without a person."""
+    """Why the step cannot go on without a person; what is told first stands first."""
 
-    APPROVAL = auto()
     NEEDS_ATTENTION = auto()
+    APPROVAL = auto()
+    CHILDREN = auto()
+    """Not a person: a coworker."""
 
 
 @dataclass(slots=True)
@@ -82,7 +85,7 @@ async def _sort(drive: Drive) -> tuple[list[_Planned], Rest | None]:
         verdict = await _consider(drive, call)
         if isinstance(verdict, _Planned):
             planned.append(verdict)
-        elif verdict is Rest.NEEDS_ATTENTION or (verdict is Rest.APPROVAL and rest is None):
+        elif verdict is not None and (rest is None or verdict.value < rest.value):
             rest = verdict
     return planned, rest
 
@@ -93,6 +96,8 @@ async def _consider(drive: Drive, call: ToolCall) -> _Planned | Rest | None:
     if call.id in state.tool_results:
         _answer_given(drive, call, state.tool_results.pop(call.id))
         return None
+    if call.name == DELEGATE and state.spec.team:
+        return await _delegate(drive, call)
     try:
         tool = await _find(drive, call)
         text = _arguments_text(state.approvals.get(call.id), call)
@@ -108,6 +113,21 @@ async def _consider(drive: Drive, call: ToolCall) -> _Planned | Rest | None:
             return Rest.NEEDS_ATTENTION
     planned = _Planned(call, tool, arguments, text)
     return _consult(drive, planned) if tool.needs_approval(arguments) else planned
+
+
+async def _delegate(drive: Drive, call: ToolCall) -> Rest | None:
+    try:
+        answer = await delegate(drive, call)
+    except ToolError as error:
+        _answer_error(drive, call, error)
+        return None
+    if answer is None:
+        return Rest.CHILDREN
+    drive.journal.emit(
+        ev.ToolCallCompleted(step=drive.state.step, tool_call_id=call.id, name=call.name, duration_ms=0, result=answer)
+    )
+    _answer(drive, call, answer)
+    return None
 
 
 def _arguments_text(decided: Approval | None, call: ToolCall) -> str:
@@ -131,7 +151,7 @@ async def _find(drive: Drive, call: ToolCall) -> Tool:
 
 def _report_unknown(drive: Drive, call: ToolCall) -> None:
     """Say, once, that nobody knows whether the call took effect."""
-    if drive.state.calls.get(call.id) != "started":
+    if drive.state.calls.get(call.id) != "started" or (call.name == DELEGATE and drive.state.spec.team):
         return
     drive.journal.emit(
         ev.ToolCallFailed(

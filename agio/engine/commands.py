@@ -1,7 +1,7 @@
 """Use cases that command runs. A command is durable when its method returns."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from agio.domain import control
@@ -85,12 +85,16 @@ class Commands:
         """
         run = await get_run(self._store, caller, run_id)
         await check(self._quota, caller.group_id)
-        for verdict in request.verdicts:
-            approval = await self._approval(caller, verdict.approval_id)
-            if approval.run_id != run_id:
-                raise NotFound(f"the run has no approval {verdict.approval_id!r}")
-        for verdict in request.verdicts:
+        owners = {one.approval_id: await self._owner_of(caller, run_id, one.approval_id) for one in request.verdicts}
+        own = tuple(one for one in request.verdicts if owners[one.approval_id] == run_id)
+        for verdict in own:
             await self._decide(caller, verdict, run)
+        for verdict in request.verdicts:
+            if verdict not in own:
+                await self.decide(caller, verdict)
+        if own != request.verdicts and not own and run.status is not RunStatus.PAUSED:
+            return await get_run(self._store, caller, run_id)  # its children go on, it has nothing to do
+        request = replace(request, verdicts=own)
         now = utc_now()
         words = (Words(id=new_id(), content=request.message),) if request.message is not None else ()
 
@@ -107,6 +111,17 @@ class Commands:
             )
 
         return await self._change(caller, run_id, change)
+
+    async def _owner_of(self, caller: Caller, run_id: str, approval_id: str) -> str:
+        """Return the id of the run whose approval it is: the run, or one below it. Raises `NotFound`."""
+        approval = await self._approval(caller, approval_id)
+        above = approval.run_id
+        while above != run_id:
+            place = (await get_run(self._store, caller, above)).place
+            if place is None:
+                raise NotFound(f"the run has no approval {approval_id!r}")
+            above = place.parent_run_id
+        return approval.run_id
 
     async def decide(self, caller: Caller, verdict: Verdict) -> tuple[Approval, Run]:
         """Approve or reject a tool call.

@@ -10,8 +10,8 @@ from agio.domain import control
 from agio.domain.agents import AgentSnapshot
 from agio.domain.branches import Branch
 from agio.domain.checkpoints import Checkpoint
-from agio.domain.errors import AlreadyExists, InvalidTransition, NotFound
-from agio.domain.fork import ForkPlan, plan_fork
+from agio.domain.errors import AlreadyExists, Invalid, InvalidTransition, NotFound
+from agio.domain.fork import AGENT_KEYS, ForkPlan, plan_fork
 from agio.domain.ids import new_id
 from agio.domain.messages import Message
 from agio.domain.runs import Parent, Run, RunSpec, Words
@@ -72,6 +72,8 @@ class Continuing:
         run = await self._store.get_run(caller.group_id, checkpoint.run_id)
         spec = await self._store.get_spec(caller.group_id, run.id)
         snapshot = await self._store.get_snapshot(caller.group_id, checkpoint.agent_digest)
+        if spec.workflow is not None or spec.call is not None:
+            _check_no_agent(modifications)
         await self._agents.check_modifications(caller, modifications)
         offset, messages = await self._tail(caller, checkpoint, modifications)
         plan = plan_fork(checkpoint, messages, snapshot, modifications, offset=offset)
@@ -128,7 +130,8 @@ class Continuing:
             metadata=plan.metadata,
             pause=None if request.start else not_started(caller, now),
         )
-        spec = RunSpec(
+        spec = replace(
+            origin.spec,
             input=plan.query,
             modifications=request.modifications,
             force_final_answer=origin.spec.force_final_answer,
@@ -310,6 +313,16 @@ class Continuing:
         crashes.at("accept")
         self._worker.notify(made)
         return made
+
+
+def _check_no_agent(modifications: Mapping[str, Any]) -> None:
+    """Refuse changes of an agent where there is none. Raises `Invalid`."""
+    for key in modifications:
+        if key in AGENT_KEYS:
+            raise Invalid(
+                f"the run asks no model: {key!r} changes nothing; fork one of its child runs",
+                field=f"modifications.{key}",
+            )
 
 
 def _branch(

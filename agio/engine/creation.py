@@ -87,6 +87,9 @@ def first_entry(run: Run) -> Entry:
                 agent_id=run.agent_id,
                 model=run.model,
                 attempt=1,
+                parent_run_id=run.place.parent_run_id if run.place else None,
+                task_id=run.place.task_id if run.place else None,
+                depth=run.place.depth if run.place else None,
             ),
         ),
     )

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from agio.domain import control
 from agio.domain import events as ev
 from agio.domain.checkpoints import Checkpoint, CheckpointKind
 from agio.domain.errors import ToolError
@@ -12,8 +13,9 @@ from agio.domain.ids import checkpoint_id, new_id
 from agio.domain.messages import Message, text_of
 from agio.domain.metrics import Metrics, Usage
 from agio.domain.runs import Run, RunUpdate, Words
-from agio.domain.status import RunStatus, StopReason
+from agio.domain.status import TERMINAL, RunStatus, StopReason
 from agio.domain.webhooks import Delivery
+from agio.engine.children import Notify, hand_on, read_ledger, tell_parent
 from agio.engine.clock import utc_now
 from agio.engine.journal import RunJournal
 from agio.engine.observer import NOBODY, Observer
@@ -38,6 +40,8 @@ class Services:
     worker_id: str
     owns: Callable[[Run], Awaitable[bool]]
     """Says whether a run is still this worker's, as far as it can be known before an effect."""
+    notify: Notify
+    """Tells the worker of a record that was just written."""
     observer: Observer = NOBODY
     quota: Quota = NO_QUOTA
     deliver: Callable[[Iterable[Delivery]], None] = lambda deliveries: None
@@ -78,6 +82,19 @@ class Drive:
             duration_ms=base.duration_ms + round((time.monotonic() - self.began) * 1000),
         )
 
+    def over_budget(self) -> str | None:
+        """Return why the budget forbids to go on, None when it does not."""
+        budget, spent = self.state.spec.budget, self.metrics()
+        if budget is None:
+            return None
+        if budget.max_total_tokens is not None and spent.total_tokens >= budget.max_total_tokens:
+            return f"{spent.total_tokens} tokens spent, {budget.max_total_tokens} allowed"
+        if budget.max_seconds is not None and spent.duration_ms >= budget.max_seconds * 1000:
+            return f"{spent.duration_ms / 1000:.1f} s spent, {budget.max_seconds} s allowed"
+        if budget.max_cost is not None and spent.cost is not None and spent.cost >= budget.max_cost:
+            return f"${spent.cost} spent, ${budget.max_cost} allowed"
+        return None
+
     def note_first_token(self) -> None:
         """Note how long the first token of the run took, from its acceptance."""
         if self.state.metrics.time_to_first_token_ms is None:
@@ -112,8 +129,8 @@ class Drive:
         self.state.messages.append(stamped)
         self.journal.add_message(stamped)
 
-    def mark_checkpoint(self, kind: CheckpointKind) -> Checkpoint:
-        """Announce a checkpoint of what is on the branch now; attach it with an update."""
+    def mark_checkpoint(self, kind: CheckpointKind, label: str | None = None) -> Checkpoint:
+        """Announce a checkpoint of what is on the branch now; attach it with an update. A person's label wins."""
         state = self.state
         marks = self.token.run.marks
         mark = marks[0] if marks else None
@@ -133,7 +150,7 @@ class Drive:
             metrics=self.metrics(),
             plan=state.plan,
             created_at=utc_now(),
-            label=mark.label if mark else None,
+            label=(mark.label if mark else None) or label,
             tags=mark.tags if mark else (),
         )
         self.journal.emit(
@@ -173,12 +190,12 @@ class Drive:
         self.services.observer.step_began(self.state.step)
         self.state.in_step, self.step_began = True, time.monotonic()
 
-    async def complete_step(self, kind: CheckpointKind) -> None:
+    async def complete_step(self, kind: CheckpointKind, label: str | None = None) -> None:
         """Close the step under way with a checkpoint and wait until it is durable."""
         await self.make_room()
         self.held = None  # it goes on: who comes until the end is told too
         self._close_step()
-        checkpoint = self.mark_checkpoint(kind)
+        checkpoint = self.mark_checkpoint(kind, label)
         self.journal.attach(self.update(checkpoint, step=self.state.step), checkpoint)
         await self.commit()
 
@@ -212,6 +229,18 @@ class Drive:
             else:
                 self.token.run = after
 
+    # -- children
+
+    async def hand_on(self, what: Literal["pause", "resume", "cancel"]) -> None:
+        """Let what was asked of the run reach its children."""
+        if not self.state.spec.has_children:
+            return
+        services = self.services
+        await self.commit()
+        run = self.token.run
+        children = (await read_ledger(services.store, run)).in_flight
+        await hand_on(services.store, services.notify, run, children, what)
+
     # -- endings
 
     async def foresee_end(self) -> None:
@@ -228,10 +257,25 @@ class Drive:
         self.closing = True
 
     async def _end(self, update: RunUpdate, checkpoint: Checkpoint | None = None) -> None:
-        self.journal.attach(update, checkpoint)
+        """Write the last entry. Of a child run that ends, the record follows when its parent knows."""
+        tells = self.state.run.place is not None and update.status in TERMINAL
+        self.journal.attach(replace(update, status=None) if tells else update, checkpoint)
         self.journal.seal()
         await self.commit()
         self.services.deliver(self.held or ())
+        if tells:
+            await self.project(update)
+
+    async def project(self, update: RunUpdate) -> None:
+        """Change the run's record after the journal; a parent that waits for the run's end is told first."""
+        services, run = self.services, self.state.run
+        if update.status in TERMINAL:
+            await tell_parent(services.store, services.notify, run)
+        await services.store.update_run(
+            run.group_id,
+            run.id,
+            lambda record: control.project(record, update, epoch=run.epoch, at=utc_now()),
+        )
 
     async def finish(self) -> None:
         """Completed: the last message is the answer."""
@@ -314,13 +358,17 @@ class Drive:
         why = reason if reason == StopReason.NOT_STARTED else StopReason.OPERATOR
         await self._end(self.update(status=RunStatus.PAUSED, reason=why, pause_done=True))
 
-    async def rest_waiting(self, reason: Literal["approval", "needs_attention"]) -> None:
-        """Waiting for a person."""
-        await self._prepare_end()
+    async def rest_waiting(self, reason: Literal["approval", "needs_attention", "children"]) -> None:
+        """Waiting for a person, or for the end of child runs."""
+        if reason != "children":
+            await self._prepare_end()
+        else:  # nobody need be told of that
+            await self.make_room()
+            self.closing = True
         named = self.state.checkpoint.id if self.state.checkpoint else None
         self.journal.emit(ev.RunWaiting(reason=reason, checkpoint_id=named))
         update = self.update(status=RunStatus.WAITING, reason=reason)
-        # A decision that came after the approvals were read must wake the run.
+        # A decision, or the end of a child, that came after those were read must wake the run.
         await self._end(replace(update, control_ack=min(self.decisions_heard, self.token.run.control_seq)))
 
     async def rest_interrupted(self, claims: int) -> None:

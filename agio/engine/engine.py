@@ -20,8 +20,10 @@ from agio.engine.settings import EngineSettings
 from agio.engine.starting import Starting
 from agio.engine.tail import Draining, Selection, tail, tail_many
 from agio.engine.tools import Tools
+from agio.engine.trees import Trees
 from agio.engine.webhooks import Webhooks
 from agio.engine.worker import Worker
+from agio.engine.workflows import Workflows
 from agio.providers.base import Providers
 from agio.storage.port import Store
 from agio.tools.base import Toolbox
@@ -60,6 +62,8 @@ class Engine:
         self.conversations = Conversations(store, self.sessions, self.reading)
         self.tools = Tools(store, toolbox)
         self.webhooks = Webhooks(store, client, self.worker.dispatcher.wake)
+        self.workflows = Workflows(store, self.agents, self.worker, quota)
+        self.trees = Trees(store, self.reading, self.worker.hub)
 
     def tail(
         self, caller: Caller, run_id: str, *, after: int = 0, follow: bool = True

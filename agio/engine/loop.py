@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agio import crashes
-from agio.domain import control
 from agio.domain import events as ev
 from agio.domain.errors import LeaseLost, ProviderError, QuotaExceeded, StoreUnavailable
 from agio.domain.ids import new_id
@@ -15,7 +14,9 @@ from agio.domain.messages import Message
 from agio.domain.runs import Run, RunUpdate
 from agio.domain.status import RunStatus, StopReason
 from agio.engine.acting import Rest, act
-from agio.engine.clock import utc_now
+from agio.engine.calling import call_or_answer
+from agio.engine.children import tell_parent
+from agio.engine.conducting import conduct
 from agio.engine.drive import Drive, Services
 from agio.engine.journal import JournalWriter, RunJournal
 from agio.engine.outbox import hold_deliveries
@@ -86,6 +87,7 @@ async def drive_run(
         log.exception("a run failed inside Agio", extra={"run_id": claim.run.id})
         if drive.closing:
             raise
+        await drive.hand_on("cancel")
         await drive.fail("internal_error", "something went wrong inside Agio; its log says what")
     finally:
         token.on_change = lambda before, after: None
@@ -150,6 +152,8 @@ def _set_alarm(drive: Drive) -> asyncio.TimerHandle | None:
 async def _open(drive: Drive, claim: Claim) -> bool:
     """Write the first entry of this ownership: it fences the last owner. False: the run rests or ended."""
     state, settings = drive.state, drive.services.settings
+    if drive.token.run.order is not None and drive.token.run.order.kind == "resume":
+        await drive.hand_on("resume")  # before anything acknowledges the order
     _tell_how_it_came(drive, claim)
     reset_partial(drive)
     stop, pause = drive.token.stop, drive.token.run.pause
@@ -161,6 +165,7 @@ async def _open(drive: Drive, claim: Claim) -> bool:
         await _give_back(drive, handed_over=False)
         return False
     if claim.abandoned and settings.on_restart == "cancel":
+        await drive.hand_on("cancel")
         await drive.cancel(by="system", reason=RESTART_TEXT)
         return False
     if claim.run.claims > settings.max_claims:
@@ -192,7 +197,7 @@ def _tell_how_it_came(drive: Drive, claim: Claim) -> None:
         drive.journal.emit(
             ev.RunRestored(attempt=run.attempt, from_checkpoint_id=run.order.from_checkpoint_id, by=run.order.by)
         )
-    else:
+    elif run.order.kind != "child":
         drive.journal.emit(ev.RunResumed(by=run.order.by, checkpoint_id=named))
 
 
@@ -212,13 +217,18 @@ def _put_input(drive: Drive) -> None:
 async def _advance(drive: Drive) -> bool:
     """Do the next part of the run; True when it ended or rests."""
     state = drive.state
+    if state.spec.workflow is not None and not state.answered:
+        return await conduct(drive)
     if state.open_calls or state.unclosed:
         return await _act(drive)
     drive.say_words()
+    if state.spec.call is not None and not state.answered:
+        return await call_or_answer(drive)
     if state.answered:
         await drive.finish()
         return True
-    if over := _over_budget(drive):
+    if over := drive.over_budget():
+        await drive.hand_on("cancel")
         await drive.fail("budget_exceeded", over)
         return True
     if wait_s := await drive.services.quota.wait_s(state.run.group_id):
@@ -298,22 +308,11 @@ async def _act(drive: Drive) -> bool:
             await drive.rest_waiting("approval")
         case Rest.NEEDS_ATTENTION:
             await drive.rest_waiting("needs_attention")
+        case Rest.CHILDREN:
+            await drive.rest_waiting("children")
         case _:
             return await _leave(drive, outcome)
     return True
-
-
-def _over_budget(drive: Drive) -> str | None:
-    budget, spent = drive.state.spec.budget, drive.metrics()
-    if budget is None:
-        return None
-    if budget.max_total_tokens is not None and spent.total_tokens >= budget.max_total_tokens:
-        return f"{spent.total_tokens} tokens spent, {budget.max_total_tokens} allowed"
-    if budget.max_seconds is not None and spent.duration_ms >= budget.max_seconds * 1000:
-        return f"{spent.duration_ms / 1000:.1f} s spent, {budget.max_seconds} s allowed"
-    if budget.max_cost is not None and spent.cost is not None and spent.cost >= budget.max_cost:
-        return f"${spent.cost} spent, ${budget.max_cost} allowed"
-    return None
 
 
 async def _leave(drive: Drive, stop: Stop) -> bool:
@@ -322,14 +321,17 @@ async def _leave(drive: Drive, stop: Stop) -> bool:
         case Stop.LOST:
             return True
         case Stop.CANCEL:
+            await drive.hand_on("cancel")
             await drive.cancel(partial=drive.state.partial_text)
         case Stop.SPENT:
             reset_partial(drive)
+            await drive.hand_on("cancel")
             await drive.fail("budget_exceeded", "the seconds that the budget allows are spent")
         case Stop.PAUSE:
             reset_partial(drive)
             if drive.token.stop is not Stop.PAUSE:
                 return False
+            await drive.hand_on("pause")
             await drive.rest_paused()
         case Stop.HAND_OVER:
             await _give_back(drive, handed_over=True)
@@ -348,7 +350,7 @@ async def _give_back(drive: Drive, *, handed_over: bool) -> None:
         handed_over=handed_over,
         keep_order=drive.is_owing,
     )
-    await _project(drive, update)
+    await drive.project(update)
 
 
 async def _set_aside(services: Services, writer: JournalWriter, run: Run) -> None:
@@ -366,6 +368,8 @@ async def _set_aside(services: Services, writer: JournalWriter, run: Run) -> Non
     journal.seal()
     await journal.flush()
     services.deliver(held)
+    if run.cancel is not None:
+        await tell_parent(services.store, services.notify, run)
 
 
 async def _project_end(drive: Drive) -> None:
@@ -388,13 +392,4 @@ async def _project_end(drive: Drive) -> None:
         pending_approvals=(),
         control_ack=state.run.control_seq,
     )
-    await _project(drive, update)
-
-
-async def _project(drive: Drive, update: RunUpdate) -> None:
-    run = drive.state.run
-    await drive.services.store.update_run(
-        run.group_id,
-        run.id,
-        lambda record: control.project(record, update, epoch=run.epoch, at=utc_now()),
-    )
+    await drive.project(update)

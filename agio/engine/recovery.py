@@ -162,6 +162,8 @@ def _fold_one(state: RunState, event: ev.Event) -> None:
             state.step_usage = state.step_usage.plus(event.usage or Usage())
         case ev.ToolCallStarted() | ev.ToolCallFailed():
             _fold_call(state, event)
+        case ev.TaskCompleted():
+            state.step_usage = state.step_usage.plus(event.usage)
         case ev.ApprovalResolved():
             state.acknowledged.add(event.approval_id)
         case ev.RunCompleted() | ev.RunFailed() | ev.RunCancelled():

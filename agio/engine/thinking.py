@@ -12,6 +12,7 @@ from agio.domain.ids import new_id
 from agio.domain.journal import calls_as_wire
 from agio.domain.messages import Message, ToolCall
 from agio.domain.metrics import ModelCall, Usage
+from agio.engine.delegating import delegation_schema
 from agio.engine.drive import Drive
 from agio.engine.token import Done, Stop
 from agio.providers.base import (
@@ -79,6 +80,8 @@ async def tool_schemas(drive: Drive) -> list[ToolSchema]:
         code = tool.code if tool else "unknown_tool"
         text = str(tool) if tool else f"the agent's tool {name!r} is not known here"
         drive.journal.emit(ev.Warned(code=code, message=text))
+    if (delegation := delegation_schema(drive)) is not None:
+        schemas.append(delegation)
     return schemas
 
 

@@ -72,6 +72,7 @@ class Worker:
             settings=settings,
             worker_id=self.id,
             owns=self._owns,
+            notify=self.notify,
             observer=observer,
             quota=quota,
             deliver=self.dispatcher.hurry,

@@ -21,7 +21,7 @@ from agio.api.native.schemas.runs import (
     view_row,
     view_run,
 )
-from agio.api.native.schemas.traces import EventList, MessageView, Span, StepView, view_message, view_span, view_step
+from agio.api.native.schemas.traces import EventList, MessageView, Span, StepView, view_message, view_step, view_trace
 from agio.api.once import KEYED, once, reserve
 from agio.api.problems import documented
 from agio.api.sse import EVENT_SCHEMA, LastEventIdText, last_id, parse_last_event_id, wire_events
@@ -185,9 +185,8 @@ async def run_messages(
 
 @router.get("/{run_id}/trace", operation_id="runTrace", summary="Read a run as a span tree", responses=documented(404))
 async def run_trace(run_id: RunPath, engine: EngineDep, caller: CallerDep) -> Span:
-    """Run → step → tool call."""
-    run = await get_run(engine.store, caller, run_id)
-    return view_span(run, await engine.reading.steps(caller, run_id))
+    """Run → step → model or tool call; and child runs, of a workflow or of an agent with coworkers."""
+    return view_trace(await engine.trees.trace(caller, run_id))
 
 
 ACCEPTED: dict[int | str, dict[str, Any]] = {200: {"description": "It is so already.", "model": CommandAnswer}}

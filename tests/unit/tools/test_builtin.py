@@ -19,17 +19,24 @@ def by_name(**settings: Any) -> dict[str, Tool]:
 
 def test_built_in_tools_are_known_by_name_and_described():
     tools = builtin_tools()
-    assert [tool.name for tool in tools] == ["calculator", "current_time", "http_get", "web_search", "send_message"]
+    assert [tool.name for tool in tools] == [
+        "calculator",
+        "current_time",
+        "http_get",
+        "http_request",
+        "web_search",
+        "send_message",
+    ]
     for tool in tools:
         assert tool.source == "builtin"
         assert tool.description
-        assert tool.idempotent
+        assert tool.idempotent or tool.name == "http_request"
         assert all(one.get("description") for one in tool.parameters["properties"].values()), tool.name
 
 
-def test_only_the_demonstration_has_side_effects_and_needs_approval():
+def test_only_the_demonstration_needs_approval():
     tools = by_name()
-    assert [name for name, tool in tools.items() if tool.side_effects] == ["send_message"]
+    assert [name for name, tool in tools.items() if tool.side_effects] == ["http_request", "send_message"]
     assert [name for name, tool in tools.items() if tool.needs_approval({})] == ["send_message"]
 
 

@@ -174,6 +174,15 @@ class ParentView(View):
     kind: Literal["restore", "fork"]
 
 
+class PlaceView(View):
+    """Where a child run stands in the tree of its workflow."""
+
+    root_run_id: str
+    parent_run_id: str
+    task_id: str
+    depth: int = Field(description="1 for the children of the root.")
+
+
 class OwnerView(View):
     """The worker process that executes the run."""
 
@@ -249,6 +258,7 @@ class RunRow(View):
     error: ErrorView | None = None
     metrics: MetricsView
     parent: ParentView | None = None
+    place: PlaceView | None = Field(default=None, description="Set on child runs.")
     pending_approvals: list[str] = Field(description="Ids of the approvals that the run waits for.")
     last_checkpoint_id: str | None = None
     last_seq: int
@@ -293,6 +303,7 @@ def run_fields(run: Run) -> dict[str, Any]:
         "error": run.error,
         "metrics": MetricsView.model_validate(run.metrics),
         "parent": run.parent,
+        "place": run.place,
         "pending_approvals": list(run.pending_approvals),
         "last_checkpoint_id": run.last_checkpoint_id,
         "last_seq": run.last_seq,

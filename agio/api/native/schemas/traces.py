@@ -8,6 +8,7 @@ from agio.api.native.schemas.common import Instant, View
 from agio.domain.messages import Message
 from agio.domain.runs import Run
 from agio.domain.steps import ModelUse, Step, ToolUse
+from agio.engine.trees import Trace
 
 
 class EventList(BaseModel):
@@ -123,6 +124,17 @@ def view_span(run: Run, steps: list[Step]) -> Span:
         attributes={"model": run.model, "attempt": run.attempt, "total_tokens": run.metrics.total_tokens},
         children=[_step_span(run, step) for step in steps],
     )
+
+
+def view_trace(trace: Trace) -> Span:
+    """Return a run with its child runs as one tree of spans."""
+    span = view_span(trace.run, trace.steps)
+    for task_id, child in trace.children:
+        inner = view_trace(child)
+        inner.parent_id = trace.run.id
+        inner.attributes["task_id"] = task_id
+        span.children.append(inner)
+    return span
 
 
 def _step_span(run: Run, step: Step) -> Span:
