@@ -32,6 +32,7 @@ from agio.api.native import (
     metrics,
     multiplex,
     runs,
+    schedules,
     sessions,
     tools,
     users,
@@ -71,6 +72,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     users.router,
     webhooks.router,
     workflows.router,
+    schedules.router,
 )
 
 

@@ -28,6 +28,7 @@ TAGS = {
     "events": "Many runs in one stream.",
     "access": "Logins, users, access keys, stream tokens.",
     "workflows": "Crews and task trees as runs.",
+    "schedules": "What is started again and again.",
     "meta": "Health and facts.",
 }
 

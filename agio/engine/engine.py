@@ -15,6 +15,8 @@ from agio.engine.keyed import KeyedRequests
 from agio.engine.observer import NOBODY, Observer
 from agio.engine.quota import NO_QUOTA, Quota
 from agio.engine.reading import Reading
+from agio.engine.scheduler import Scheduler
+from agio.engine.schedules import Schedules
 from agio.engine.sessions import Sessions
 from agio.engine.settings import EngineSettings
 from agio.engine.starting import Starting
@@ -63,6 +65,9 @@ class Engine:
         self.tools = Tools(store, toolbox)
         self.webhooks = Webhooks(store, client, self.worker.dispatcher.wake)
         self.workflows = Workflows(store, self.agents, self.worker, quota)
+        self.scheduler = Scheduler(store, settings, self.starting, self.workflows, self.commands, self.worker.id)
+        self.worker.also("schedules", self.scheduler.work)
+        self.schedules = Schedules(store, self.agents, self.workflows, self.scheduler)
         self.trees = Trees(store, self.reading, self.worker.hub)
 
     def tail(

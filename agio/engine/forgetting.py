@@ -6,12 +6,13 @@ from typing import Any
 
 from agio.engine.clock import utc_now
 from agio.engine.keyed import KeyedRequests
-from agio.storage.port import DELIVERIES, REVOKED_TOKENS, STREAM_TOKENS, WINDOWS, Kind, Store
+from agio.storage.port import DELIVERIES, FIRES, REVOKED_TOKENS, STREAM_TOKENS, WINDOWS, Kind, Store
 
 EVERY_S = 3600.0
 FORGOTTEN: tuple[tuple[Kind[Any], timedelta], ...] = (
     (STREAM_TOKENS, timedelta(days=1)),
     (REVOKED_TOKENS, timedelta(0)),  # they are dated to when their token expires
+    (FIRES, timedelta(days=90)),
     (WINDOWS, timedelta(days=2)),  # none is longer than a day
     (DELIVERIES, timedelta(days=30)),  # none is tried for longer than some days
 )

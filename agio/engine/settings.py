@@ -36,6 +36,8 @@ class EngineSettings:
     retry_base_s: float = 0.5
     """First wait before a model call is repeated; doubles each time, with jitter."""
     retry_cap_s: float = 30.0
+    schedule_s: float = 1.0
+    """How often a worker looks for schedules that are due."""
     poll_s: float = 0.05
     """How often remote journals are read while no hint source exists."""
     queue_entries: int = 256

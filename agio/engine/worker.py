@@ -5,7 +5,7 @@ Recovery only claims: a dead worker's run goes through the same door as any othe
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -85,6 +85,7 @@ class Worker:
         self._has_backlog = True
         """Runs may wait that were ready before any that arrives now."""
         self._loops: list[asyncio.Task[None]] = []
+        self._others: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = []
         self._wake = asyncio.Event()
         self._look = asyncio.Event()
         self._interest = Interest()
@@ -114,8 +115,13 @@ class Worker:
             ("watch", self._watch_loop()),
             ("upkeep", self._caretaker.work()),
             ("webhooks", self.dispatcher.work()),
+            *((name, work()) for name, work in self._others),
         ):
             self._loops.append(asyncio.create_task(self._forever(loop), name=f"worker-{name}"))
+
+    def also(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Have one more piece of work done for as long as the worker lives; before it starts."""
+        self._others.append((name, work))
 
     async def stop(self) -> None:
         """Claim no more, let steps finish within the drain time, hand the rest over, then retire."""

@@ -23,6 +23,7 @@ from agio.domain.llm_keys import LlmKey
 from agio.domain.messages import Message
 from agio.domain.requests import KeyedRequest
 from agio.domain.runs import Run, RunFilter, RunSpec, RunUpdate
+from agio.domain.schedules import Fire, Schedule
 from agio.domain.sessions import Session
 from agio.domain.status import RunStatus
 from agio.domain.tools import StoredTool
@@ -285,6 +286,10 @@ class Leases(Protocol):
         """Forget the worker; runs that still name it as their owner are abandoned."""
         ...
 
+    async def read_clock(self) -> datetime:
+        """Return the present time by the database's clock, in UTC."""
+        ...
+
     async def living(self, lease_s: float) -> frozenset[str]:
         """Return the workers whose last beat is less than `lease_s` ago by the database's clock."""
         ...
@@ -384,11 +389,14 @@ LLM_KEYS = Kind("llm_keys", LlmKey, filters=("user_id",), unique=("place",))
 WINDOWS = Kind("windows", Window)
 WEBHOOKS = Kind("webhooks", Webhook, filters=("enabled", "run_id"))
 DELIVERIES = Kind("deliveries", Delivery, filters=("webhook_id", "run_id", "state"), instants=("next_at",))
+SCHEDULES = Kind("schedules", Schedule, filters=("enabled",), search=("id", "name"), instants=("next_at",))
+FIRES = Kind("fires", Fire, filters=("schedule_id",))
 
 KINDS: tuple[Kind[Any], ...] = (
     *(AGENTS, AGENT_VERSIONS, SESSIONS, BRANCHES, TOOLS, REQUESTS, DUTIES),
     *(USERS, ACCESS_KEYS, STREAM_TOKENS, REVOKED_TOKENS, LLM_KEYS, WINDOWS),
     *(WEBHOOKS, DELIVERIES),
+    *(SCHEDULES, FIRES),
 )
 
 

@@ -65,6 +65,7 @@ AT_HOME: dict[str, set[str]] = {
     "starlette": {"api", "api.app"},
     "sse_starlette": {"api", "api.app"},
     "typer": {"cli"},
+    "cronsim": {"engine"},
 }
 
 

@@ -50,6 +50,10 @@ class LeaseMethods(JournalMethods, RemovalMethods):
         await self._database.commits.repeat(attempt)
 
     @read
+    async def read_clock(self) -> datetime:
+        return (await self._database.now()).replace(tzinfo=UTC)
+
+    @read
     async def living(self, lease_s: float) -> frozenset[str]:
         return await self._living(lease_s)
 

@@ -13,6 +13,7 @@ from agio.storage.mongo.database import Database
 from agio.storage.port import (
     BRANCHES,
     DELIVERIES,
+    FIRES,
     KINDS,
     REQUESTS,
     REVOKED_TOKENS,
@@ -88,6 +89,7 @@ _KIND_INDEXES: Mapping[str, tuple[IndexModel, ...]] = {
     BRANCHES.name: (_index("group_id", "f.session_id"), _index("group_id", "f.parent_id")),
     WEBHOOKS.name: (_index("group_id", "f.run_id", "created_at"),),
     DELIVERIES.name: (_index("group_id", "f.webhook_id", "created_at"), _index("created_at")),
+    FIRES.name: (_index("group_id", "f.schedule_id", "created_at"), _index("created_at")),
     **{kind.name: (_index("created_at"),) for kind in (REQUESTS, REVOKED_TOKENS, STREAM_TOKENS, WINDOWS)},
 }
 

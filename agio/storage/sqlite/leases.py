@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import AsyncGenerator, Collection, Mapping
+from datetime import datetime
 from typing import Literal
 
 from agio.domain.control import claim, take_over
 from agio.domain.runs import Run
+from agio.storage.codec import from_micros
 from agio.storage.port import Interest, WorkerLimits
 from agio.storage.sqlite.connection import Connection
 from agio.storage.sqlite.queue import find_next_ready
@@ -57,6 +59,9 @@ class Leases(Removal):
 
     async def retire(self, worker_id: str) -> None:
         await self._database.write(lambda c: c.execute("DELETE FROM workers WHERE id = ?", (worker_id,)).rowcount)
+
+    async def read_clock(self) -> datetime:
+        return from_micros(await self._database.read(lambda c: c.execute(f"SELECT {NOW_US}").fetchone()[0]))
 
     async def living(self, lease_s: float) -> frozenset[str]:
         return await self._database.read(lambda c: _living(c, lease_s))

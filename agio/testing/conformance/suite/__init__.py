@@ -10,6 +10,7 @@ from agio.testing.conformance.suite.append import (
 from agio.testing.conformance.suite.approvals import TestApprovals, TestListApprovals, TestSnapshots
 from agio.testing.conformance.suite.cancellation import TestCancelledCalls
 from agio.testing.conformance.suite.catalog import (
+    TestClock,
     TestCountSince,
     TestEveryKind,
     TestFind,
@@ -75,6 +76,7 @@ __all__ = [
     "TestClaimAbandoned",
     "TestClaimReady",
     "TestClaimingAtOnce",
+    "TestClock",
     "TestCollect",
     "TestCommands",
     "TestConnection",

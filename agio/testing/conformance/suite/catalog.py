@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,11 +11,13 @@ import pytest
 from agio.domain.access import AccessKey, Permission, RevokedToken, Role, StreamToken, User
 from agio.domain.agents import Agent
 from agio.domain.branches import MessageEdit
+from agio.domain.crew import Crew, CrewTask
 from agio.domain.duties import Duty
 from agio.domain.errors import AlreadyExists, Conflict, Invalid, NotFound
 from agio.domain.ids import new_id
 from agio.domain.llm_keys import LlmKey
 from agio.domain.requests import KeyedRequest
+from agio.domain.schedules import CrewWork, Fire, Schedule
 from agio.domain.tools import StoredTool
 from agio.domain.webhooks import NEVER, Attempt, Delivery, Webhook
 from agio.domain.windows import Window
@@ -25,10 +28,12 @@ from agio.storage.port import (
     BRANCHES,
     DELIVERIES,
     DUTIES,
+    FIRES,
     KINDS,
     LLM_KEYS,
     REQUESTS,
     REVOKED_TOKENS,
+    SCHEDULES,
     SESSIONS,
     STREAM_TOKENS,
     TOOLS,
@@ -133,6 +138,26 @@ def make_delivery(group_id: str, *, at_s: float = 0, **fields: Any) -> Delivery:
     return Delivery(group_id=group_id, **usual | times | {"attempts": tried} | fields)
 
 
+def _make_schedule(group_id: str, *, at_s: float = 0, **fields: Any) -> Schedule:
+    crew = Crew(name="é", tasks=(CrewTask(id="a", crew=Crew(name="in", tasks=(CrewTask(id="b"),))),))
+    work = CrewWork(crew=crew, inputs={"a": [1]})
+    usual: dict[str, Any] = {"id": new_id(), "name": "nightly", "cron": "0 3 * * *", "work": work}
+    times = {"created_at": instant(at_s), "updated_at": instant(at_s), "next_at": NEVER}
+    return Schedule(group_id=group_id, **usual | times | fields)
+
+
+def _make_fire(group_id: str, *, at_s: float = 0, **fields: Any) -> Fire:
+    usual: dict[str, Any] = {
+        "id": new_id(),
+        "schedule_id": "s",
+        "tick": instant(at_s),
+        "run_id": "r",
+        "outcome": "failed",
+        "error": "é",
+    }
+    return Fire(group_id=group_id, created_at=instant(at_s), **usual | fields)
+
+
 MAKE: dict[str, Callable[..., Any]] = {
     AGENTS.name: make_agent,
     AGENT_VERSIONS.name: _make_version,
@@ -149,6 +174,8 @@ MAKE: dict[str, Callable[..., Any]] = {
     WINDOWS.name: _make_window,
     WEBHOOKS.name: _make_webhook,
     DELIVERIES.name: make_delivery,
+    SCHEDULES.name: _make_schedule,
+    FIRES.name: _make_fire,
 }
 
 
@@ -296,6 +323,13 @@ class TestFindUntil:
     async def test_other_fields_are_refused(self, store: Store) -> None:
         with pytest.raises(Invalid):
             await store.find_until(DELIVERIES, "created_at", instant(0), limit=1)
+
+
+class TestClock:
+    async def test_clock_is_the_databases_and_goes_on(self, store: Store, other: Store) -> None:
+        before = await store.read_clock()
+        assert before.utcoffset() == timedelta(0)
+        assert before <= await other.read_clock()
 
 
 class TestFind:
