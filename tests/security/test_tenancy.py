@@ -74,6 +74,8 @@ def _furnish(api: Api, name: str) -> Group:
         headers=headers,
     )
     access_key = post("/access-keys", {"name": f"{name} key"})
+    chat = {"agent_id": agent["id"], "message": f"secret of {name}"}
+    schedule = post("/schedules", {"name": f"{name} plan", "cron": "0 0 1 1 *", "chat": chat})
     post("/users", {"name": f"{name}-user", "password": "long enough"})
     return Group(
         name,
@@ -87,6 +89,7 @@ def _furnish(api: Api, name: str) -> Group:
             "tool": (tool["id"], tool["name"]),
             "key": (access_key["id"],),
             "name": (f"{name}-user",),
+            "schedule": (schedule["id"],),
         },
     )
 
@@ -103,7 +106,7 @@ KIND_OF = {
     **dict.fromkeys(("run_id", "runs", "run_ids", "a", "b", "parent_run_id"), "run"),
     **{"checkpoint_id": "checkpoint", "against": "checkpoint", "approval_id": "approval", "tool_id": "tool"},
     **{"session_id": "session", "branch_id": "branch", "current_branch_id": "branch", "agent_id": "agent"},
-    **{"key_id": "key", "name": "name", "conversation_id": "session"},
+    **{"key_id": "key", "name": "name", "conversation_id": "session", "schedule_id": "schedule"},
 }
 """Name of a parameter or member → what its id is of."""
 
@@ -244,7 +247,7 @@ def test_lists_and_counts_hold_the_callers_own_only(world: World, caller: str):
         for other in others:
             for secret in _secrets(world, other.name, besides=()):
                 assert secret not in answer.text, (call, secret)
-    for kind in ("run", "session", "agent", "tool", "approval", "key", "name"):
+    for kind in ("run", "session", "agent", "tool", "approval", "key", "name", "schedule"):
         assert any(f'"{one}"' in seen for one in own.ids[kind]), kind
     for path, kind in (("/api/access-keys", "key"), ("/api/users", "name")):
         assert world.api.http.get(path, headers=own.headers).json()["total"] == len(own.ids[kind])
