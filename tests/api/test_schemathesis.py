@@ -49,6 +49,10 @@ include-operation-id = "followEvents"
 enabled = false
 
 [[operations]]
+include-operation-id = "followWorkflow"
+enabled = false
+
+[[operations]]
 include-operation-id = "runEvents"
 parameters = { follow = false }
 """
@@ -60,6 +64,7 @@ def test_schemathesis_finds_nothing(tmp_path: Path):
     """All checks, phases examples, coverage, fuzzing and stateful, one worker, the same cases each time. Left out:
 
     - `GET /api/events`: the stream does not end by itself;
+    - `GET /api/workflows/{run_id}/events`: that of a paused run does not;
     - `GET /api/runs/{run_id}/events` with `follow=true`: that of a paused run does not either;
     - the check `positive_data_acceptance`, for one that knows our rules: see `schemathesis_hooks`.
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections import Counter
 from contextlib import suppress
 from typing import Any
 
@@ -54,7 +55,7 @@ def check_tree(frames: list[Frame]) -> None:
 async def test_death_in_the_second_task_repeats_no_finished_one(client: Client, provider: FakeOpenAI):
     # Each shape on each store is tried by tests/engine/test_workflows.py, in one process.
     shape = "crew" if isinstance(client.cluster.database, SQLiteFile) else "diamond"
-    quick, slow, last = model(tokens=3), model(tokens=60, pace=60), model(tokens=3)
+    quick, slow, last = model(tokens=3), model(tokens=240, pace=60), model(tokens=3)
     agents = {"first": {"model": quick}, "second": {"model": slow}, "third": {"model": last}}
     tasks: dict[str, Any] = {"one": {"agent": "first"}, "two": {"agent": "second"}, "three": {"agent": "third"}}
     for fields in agents.values():
@@ -78,18 +79,22 @@ async def test_death_in_the_second_task_repeats_no_finished_one(client: Client, 
     frames = await read_tree(client, run_id, client.cluster.pids()[0], kill_in_the_second)
     assert killed.is_set()
     check_tree(frames)
-    assert len(asked_of(provider, quick)) == (1 if shape == "crew" else 2), "no finished task is repeated"
-    recovered = [f.data["task_id"] for f in frames if f.event == "run_recovered" and f.data["depth"]]
-    assert set(recovered) == {"two"}
-    assert len(asked_of(provider, slow)) == 1 + len(recovered)
-    assert len(asked_of(provider, last)) == 1
+    recovered = Counter(frame.data.get("task_id") for frame in frames if frame.event == "run_recovered")
+    assert recovered["two"] >= 1
+    # A task is asked for once, and once more for each time that another process took it over before it was finished.
+    for asked, of in ((quick, ("one", "side")), (slow, ("two",)), (last, ("three",))):
+        assert len(asked_of(provider, asked)) <= sum(1 + recovered[task] for task in of if task in tasks)
     names = [frame.event for frame in frames if frame.data["run_id"] == run_id]
     assert names.count("task_started") == names.count("task_completed") == len(tasks)
     tree = await client.call("GET", f"/workflows/{run_id}")
     assert (tree["status"], tree["progress"]) == ("completed", 1.0)
 
     place = next(task for task in tree["tasks"] if task["id"] == "two")["fork_checkpoint_id"]
+    ends = [frame.data["task_id"] for frame in frames if frame.event == "task_completed"]
+    finished = set(ends[: ends.index("two")])
+    before = len(asked_of(provider, quick))
     fork = await client.call("POST", f"/checkpoints/{place}/fork", {}, expect=201)
     await client.until(fork["new_run_id"], "completed")
-    assert len(asked_of(provider, slow)) > 1 + len(recovered)
-    assert len(asked_of(provider, quick)) == (1 if shape == "crew" else 2), "what was finished was taken over"
+    assert len(asked_of(provider, quick)) == before or "side" in tasks.keys() - finished, "what was finished is used"
+    again = await client.call("GET", f"/workflows/{fork['new_run_id']}")
+    assert {task["id"] for task in again["tasks"] if task["run_id"] is None} == finished

@@ -16,6 +16,7 @@ from agio.api.sse import EVENT_SCHEMA, LastEventIdText
 from agio.api.starting import begin_once
 from agio.api.tree_stream import attach_to_tree, parse_places
 from agio.domain.crew import tasks_of
+from agio.domain.errors import Invalid
 from agio.domain.runs import Run
 from agio.domain.workflow import in_order
 from agio.engine.caller import Caller
@@ -46,6 +47,8 @@ _FOLLOWED: dict[int | str, dict[str, Any]] = {
 )
 async def start_workflow(body: WorkflowBody, request: Request, engine: EngineDep, caller: CallerDep) -> Response:
     """Its tasks are child runs, which any worker may take; the run itself waits and holds nothing."""
+    if body.stream and not body.start:
+        raise Invalid("a workflow that does not start has no events to stream", field="stream")
     fallback = await fallback_of(request, engine, caller)
 
     async def begin(run_id: str) -> Run:

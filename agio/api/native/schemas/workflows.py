@@ -1,14 +1,16 @@
 """Workflows on the wire."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from agio.api.native.schemas.agents import LongText, ShortText, Tag, ToolName
 from agio.api.native.schemas.common import MAX_DEPTH, SESSION_ID, Body, Instant, JsonObject, View, check_json
 from agio.api.native.schemas.runs import BudgetBody, RunId
 from agio.domain.crew import Crew, CrewTask, Member
+from agio.domain.errors import Invalid
 from agio.domain.workflow import DEFAULT_PRIORITY, MAX_TASKS
 from agio.engine.trees import TaskState, Tree
 from agio.engine.workflows import Fallback, WorkflowRequest
@@ -29,20 +31,18 @@ TaskId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:@+-]{1,64}$", examples=["r
 MemberName = Annotated[str, Field(min_length=1, max_length=100, pattern=r"\S", examples=["researcher"])]
 
 
-def from_yaml(given: Any) -> Any:
-    """Read a text as YAML, of which JSON is a part; anything else stays as it is."""
-    if not isinstance(given, str):
-        return given
-    if len(given) > MAX_YAML_CHARS:
-        raise ValueError(f"the text has {len(given)} characters; {MAX_YAML_CHARS} are the limit")
+def read_yaml(text: str) -> Any:
+    """Return what a text in YAML says, of which JSON is a part. Raises `Invalid`."""
+    if len(text) > MAX_YAML_CHARS:
+        raise Invalid(f"the text has {len(text)} characters; {MAX_YAML_CHARS} are the limit", field="crew")
     try:
-        _check_tokens(given)
-        read = yaml.load(given, _Loader)  # noqa: S506 - a safe loader
+        _check_tokens(text)
+        return check_json(yaml.load(text, _Loader))  # noqa: S506 - a safe loader
     except (yaml.YAMLError, ValueError) as error:
         problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
         mark = getattr(error, "problem_mark", None)
-        raise ValueError(f"this is no YAML{f' (line {mark.line + 1})' if mark else ''}: {problem}") from None
-    return check_json(read)
+        where = f" (line {mark.line + 1})" if mark else ""
+        raise Invalid(f"this is no YAML{where}: {problem}", field="crew") from None
 
 
 def _check_tokens(text: str) -> None:
@@ -56,22 +56,35 @@ def _check_tokens(text: str) -> None:
             raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
 
 
-def _named(key: str) -> BeforeValidator:
-    """Read `{name: {…}}`, or YAML of it, as the list `[{key: name, …}]`."""
+def _crew_of(given: Any) -> Any:
+    """Read a text as a crew. What is wrong with it no schema could say, so it is `invalid` (see `Invalid`)."""
+    if not isinstance(given, str):
+        return given
+    try:
+        return CrewBody.model_validate(read_yaml(given))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        at = ".".join(str(part) for part in ("crew", *first["loc"]))
+        raise Invalid(str(first["msg"]), field=at) from None
+
+
+def _by_name(key: str) -> Callable[[Any], Any]:
+    """Return what reads `{name: {…}}` as the list `[{key: name, …}]`."""
 
     def convert(given: Any) -> Any:
-        given = from_yaml(given)
         if not isinstance(given, dict):
             return given
+        for name, fields in given.items():
+            if isinstance(fields, dict) and key in fields:
+                raise ValueError(f"{name!r} is the {key} already")
         return [{key: name, **fields} if isinstance(fields, dict) else fields for name, fields in given.items()]
 
-    return BeforeValidator(convert, json_schema_input_type=list[JsonObject] | dict[str, JsonObject] | str)
+    return convert
 
 
-class MemberBody(Body):
-    """An agent of a crew: one that is stored (`agent_id`), or described here."""
+class MemberFields(Body):
+    """Everything of an agent of a crew but for its name."""
 
-    name: MemberName
     agent_id: str | None = Field(default=None, min_length=1, max_length=64)
     role: ShortText | None = None
     goal: ShortText | None = None
@@ -85,6 +98,12 @@ class MemberBody(Body):
     temperature: float | None = Field(default=None, ge=0, le=2)
     allow_delegation: bool = Field(default=False, description="It may have the others do work.")
     verbose: bool = Field(default=False, description="Has no effect.")
+
+
+class MemberBody(MemberFields):
+    """An agent of a crew: one that is stored (`agent_id`), or described here."""
+
+    name: MemberName
 
     def to_domain(self) -> Member:
         """Return the domain's form."""
@@ -101,10 +120,9 @@ class HttpBody(Body):
     body: Any = Field(default=None, description="A text is sent as it is, anything else as JSON.")
 
 
-class TaskBody(Body):
-    """One piece of work. Who does it: `agent`, `function`, `http` or `crew`."""
+class TaskFields(Body):
+    """Everything of a task but for its id. Who does it: `agent`, `function`, `http` or `crew`."""
 
-    id: TaskId
     name: ShortText = ""
     description: LongText = ""
     expected_output: LongText = ""
@@ -117,6 +135,12 @@ class TaskBody(Body):
     context: list[TaskId] = Field(default_factory=list, max_length=MAX_TASKS, description="Further dependencies.")
     parent_id: TaskId | None = Field(default=None, description="Shown under it; says nothing about the order.")
     priority: int = Field(default=DEFAULT_PRIORITY, ge=0, le=1000, description="0 is the most urgent.")
+
+
+class TaskBody(TaskFields):
+    """One piece of work."""
+
+    id: TaskId
 
     def to_domain(self) -> CrewTask:
         """Return the domain's form."""
@@ -136,6 +160,25 @@ class TaskBody(Body):
         )
 
 
+_NO_OTHERS: dict[str, Any] = {"additionalProperties": False}
+Members = Annotated[
+    Annotated[list[MemberBody], Field(max_length=200)],
+    BeforeValidator(
+        _by_name("name"),
+        json_schema_input_type=Annotated[list[MemberBody], Field(max_length=200)]
+        | Annotated[dict[MemberName, MemberFields], Field(max_length=200, json_schema_extra=_NO_OTHERS)],
+    ),
+]
+Tasks = Annotated[
+    Annotated[list[TaskBody], Field(min_length=1, max_length=MAX_TASKS)],
+    BeforeValidator(
+        _by_name("id"),
+        json_schema_input_type=Annotated[list[TaskBody], Field(min_length=1, max_length=MAX_TASKS)]
+        | Annotated[dict[TaskId, TaskFields], Field(min_length=1, max_length=MAX_TASKS, json_schema_extra=_NO_OTHERS)],
+    ),
+]
+
+
 class CrewBody(Body):
     """Agents, tasks, and how the ones do the others."""
 
@@ -145,8 +188,8 @@ class CrewBody(Body):
         description="`graph`: as the dependencies say · `sequential`: one task after the other · `hierarchical`: "
         "likewise, and a manager has the agents do them.",
     )
-    agents: Annotated[list[MemberBody], _named("name")] = Field(default_factory=list, max_length=200)
-    tasks: Annotated[list[TaskBody], _named("id")] = Field(min_length=1, max_length=MAX_TASKS)
+    agents: Members = Field(default_factory=list)
+    tasks: Tasks
     manager: MemberName | None = Field(default=None, description="Of `hierarchical`; left out: one is made.")
     model: str | None = Field(default=None, min_length=1, max_length=200, description="Of agents that name none.")
 
@@ -162,6 +205,7 @@ class CrewBody(Body):
         )
 
 
+TaskFields.model_rebuild()
 TaskBody.model_rebuild()
 
 CREW_EXAMPLE: dict[str, Any] = {
@@ -176,7 +220,7 @@ CREW_EXAMPLE: dict[str, Any] = {
 
 CrewGiven = Annotated[
     CrewBody,
-    BeforeValidator(from_yaml, json_schema_input_type=CrewBody | str),
+    BeforeValidator(_crew_of, json_schema_input_type=CrewBody | str),
     Field(description="An object, or a text in YAML or JSON.", examples=[CREW_EXAMPLE]),
 ]
 
