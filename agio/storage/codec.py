@@ -1,6 +1,7 @@
 """The stored form of entries and records: JSON text, the same in every database."""
 
 import hashlib
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -21,6 +22,11 @@ CHUNK_BYTES = 1024 * 1024
 _encode = msgspec.json.Encoder().encode
 _decode_messages = msgspec.json.Decoder(tuple[Message, ...]).decode
 _decode_checkpoint = msgspec.json.Decoder(Checkpoint).decode
+_decode_events = {name: msgspec.json.Decoder(cls) for name, cls in EVENT_TYPES.items()}
+"""Made here for what making them leaves behind: two threads that learn one class at the same time crash msgspec."""
+_decoders: dict[type, msgspec.json.Decoder[Any]] = {}
+_building = threading.Lock()
+"""Held while a decoder is made; see above."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -132,7 +138,12 @@ def dump_record(record: Any) -> str:
 
 def load_record(text: str, record_type: type[T]) -> T:
     """Return the domain dataclass that `text` stores."""
-    return msgspec.json.decode(text, type=record_type)
+    decoder = _decoders.get(record_type)
+    if decoder is None:
+        with _building:
+            decoder = _decoders[record_type] = msgspec.json.Decoder(record_type)
+    record: T = decoder.decode(text)
+    return record
 
 
 def to_micros(instant: datetime) -> int:

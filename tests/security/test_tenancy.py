@@ -62,6 +62,7 @@ def _furnish(api: Api, name: str) -> Group:
         return api.post(path, body, expect=expect, headers=headers)
 
     tool = post("/tools", {"name": f"{name}-tool", "tool_type": "http", "configuration": {"url": "https://x.test"}})
+    webhook = post("/webhooks", {"url": "https://x.test/hook"})
     agent = post("/agents", {"id": f"{name}-agent", "name": f"{name} agent"})
     chat = {"agent_id": agent["id"], "message": f"secret of {name}", "stream": False}
     done = post("/chat", chat, expect=200)
@@ -73,6 +74,7 @@ def _furnish(api: Api, name: str) -> Group:
         expect=202,
         headers=headers,
     )
+    deliveries = api.get(f"/webhooks/{webhook['id']}/deliveries", headers=headers)["items"]
     access_key = post("/access-keys", {"name": f"{name} key"})
     chat = {"agent_id": agent["id"], "message": f"secret of {name}"}
     schedule = post("/schedules", {"name": f"{name} plan", "cron": "0 0 1 1 *", "chat": chat})
@@ -90,6 +92,8 @@ def _furnish(api: Api, name: str) -> Group:
             "key": (access_key["id"],),
             "name": (f"{name}-user",),
             "schedule": (schedule["id"],),
+            "webhook": (webhook["id"],),
+            "delivery": tuple(delivery["id"] for delivery in deliveries),
         },
     )
 
@@ -107,6 +111,7 @@ KIND_OF = {
     **{"checkpoint_id": "checkpoint", "against": "checkpoint", "approval_id": "approval", "tool_id": "tool"},
     **{"session_id": "session", "branch_id": "branch", "current_branch_id": "branch", "agent_id": "agent"},
     **{"key_id": "key", "name": "name", "conversation_id": "session", "schedule_id": "schedule"},
+    **{"webhook_id": "webhook", "delivery_id": "delivery"},
 }
 """Name of a parameter or member → what its id is of."""
 

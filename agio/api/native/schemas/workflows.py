@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from agio.api.native.schemas.agents import LongText, ShortText, Tag, ToolName
 from agio.api.native.schemas.common import MAX_DEPTH, SESSION_ID, Body, Instant, JsonObject, View, check_json
@@ -58,10 +58,17 @@ def _check_tokens(text: str) -> None:
 
 def _crew_of(given: Any) -> Any:
     """Read a text as a crew. What is wrong with it no schema could say, so it is `invalid` (see `Invalid`)."""
-    if not isinstance(given, str):
-        return given
+    return _checked(read_yaml(given)) if isinstance(given, str) else given
+
+
+def _inner_crew(given: Any) -> Any:
+    """Read a crew within a crew: it is not in the schema, which would hold itself."""
+    return given if given is None else _checked(given)
+
+
+def _checked(given: Any) -> "CrewBody":
     try:
-        return CrewBody.model_validate(read_yaml(given))
+        return CrewBody.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         at = ".".join(str(part) for part in ("crew", *first["loc"]))
@@ -120,6 +127,12 @@ class HttpBody(Body):
     body: Any = Field(default=None, description="A text is sent as it is, anything else as JSON.")
 
 
+_INNER: dict[str, Any] = {
+    "anyOf": [{"type": "object"}, {"type": "null"}],
+    "description": "A workflow within this one, of the same form.",
+}
+
+
 class TaskFields(Body):
     """Everything of a task but for its id. Who does it: `agent`, `function`, `http` or `crew`."""
 
@@ -130,7 +143,7 @@ class TaskFields(Body):
     function: ToolName | None = Field(default=None, description="A tool, such as a Python function.")
     arguments: JsonObject = Field(default_factory=dict, description="Of the function.")
     http: HttpBody | None = None
-    crew: "CrewBody | None" = Field(default=None, description="A workflow within this one.")
+    crew: Annotated["CrewBody | None", BeforeValidator(_inner_crew), WithJsonSchema(_INNER)] = None
     dependencies: list[TaskId] = Field(default_factory=list, max_length=MAX_TASKS)
     context: list[TaskId] = Field(default_factory=list, max_length=MAX_TASKS, description="Further dependencies.")
     parent_id: TaskId | None = Field(default=None, description="Shown under it; says nothing about the order.")
