@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Agent": "agio.bootstrap.agent",
     "AgioError": "agio.domain.errors",
+    "LLMKeyConfigManager": "agio.security",
     "OpenAIModel": "agio.providers.model",
     "RunFailed": "agio.bootstrap.embedded",
     "RunResult": "agio.bootstrap.embedded",

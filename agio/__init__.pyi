@@ -8,6 +8,7 @@ from agio.bootstrap.embedded import RunResult as RunResult
 from agio.domain.errors import AgioError as AgioError
 from agio.domain.errors import ToolError as ToolError
 from agio.providers.model import OpenAIModel as OpenAIModel
+from agio.security import LLMKeyConfigManager as LLMKeyConfigManager
 from agio.security import RateLimiter as RateLimiter
 from agio.settings import Settings as Settings
 from agio.tools import ToolContext as ToolContext
@@ -18,6 +19,7 @@ __version__: str
 __all__ = [
     "Agent",
     "AgioError",
+    "LLMKeyConfigManager",
     "OpenAIModel",
     "RateLimiter",
     "RunFailed",

@@ -35,6 +35,9 @@ class Only:
     def knows(self, name: str) -> bool:
         return True
 
+    def canonical(self, name: str) -> str:
+        return name
+
 
 @tool(idempotent=True, side_effects=False)
 async def look(number: int) -> str:

@@ -17,6 +17,7 @@ from agio.api import docs, problems, protocols, ui
 from agio.api.access import AccessControl, authorise
 from agio.api.context import Runtime
 from agio.api.forwarded import Forwarded
+from agio.api.guarding import AnswerBugs, SecurityHeaders
 from agio.api.metering import Metering
 from agio.api.middleware import BodyLimit, HeadLimit, RequestId
 from agio.api.native import (
@@ -27,6 +28,7 @@ from agio.api.native import (
     chat,
     checkpoints,
     compare,
+    llm_keys,
     login,
     meta,
     metrics,
@@ -69,6 +71,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     tools.router,
     login.about_me,
     access_keys.router,
+    llm_keys.router,
     users.router,
     webhooks.router,
     workflows.router,
@@ -127,8 +130,10 @@ def create_app(
     app.add_middleware(HeadLimit, max_bytes=settings.max_head_bytes)
     if settings.trust_proxy:
         app.add_middleware(Forwarded, trusted=settings.trust_proxy)
+    app.add_middleware(AnswerBugs)
     if enable_cors if cors is None else cors:
         _allow_origins(app, list(cors_origins if cors_origins is not None else settings.cors_origins))
+    app.add_middleware(SecurityHeaders)
     _meter(app, made)
     traces: Traces | None = getattr(made, "traces", None)
     if traces is not None:

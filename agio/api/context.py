@@ -9,10 +9,11 @@ from typing import Annotated, Protocol
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from agio.domain.errors import StoreUnavailable
+from agio.api.callers_key import read_callers_key
+from agio.domain.errors import StoreUnavailable, Unsupported
 from agio.engine.caller import Caller
 from agio.engine.engine import Engine
-from agio.security import ANYONE, Access, Principal
+from agio.security import ANYONE, Access, LlmKeys, Principal
 from agio.settings import Settings
 
 DEFAULT_SESSION_TIMEOUT_S = 3600.0
@@ -54,6 +55,9 @@ async def get_engine(connection: HTTPConnection) -> Engine:
     return runtime.engine
 
 
+EngineDep = Annotated[Engine, Depends(get_engine)]
+
+
 async def get_access(connection: HTTPConnection) -> Access:
     """Return the access layer."""
     access: Access = connection.app.state.access
@@ -72,7 +76,20 @@ async def get_caller(connection: HTTPConnection) -> Caller:
     if caller is not None:
         return caller
     principal = await get_principal(connection)
-    return Caller(name=principal.name, group_id=principal.group_id, user_id=principal.user_id)
+    runtime: Runtime | None = getattr(connection.app.state, "runtime", None)
+    key = read_callers_key(connection, runtime.engine.providers) if runtime else None
+    return Caller(name=principal.name, group_id=principal.group_id, user_id=principal.user_id, llm_key=key)
+
+
+async def get_llm_keys(engine: EngineDep) -> LlmKeys:
+    """Return the keys that users and groups have left for their runs.
+
+    Raises:
+        Unsupported: this engine was made without.
+    """
+    if not isinstance(engine.stored_keys, LlmKeys):
+        raise Unsupported("this installation keeps no model keys")
+    return engine.stored_keys
 
 
 def get_answer_timeout(connection: HTTPConnection) -> float | None:
@@ -87,8 +104,8 @@ def get_session_timeout(connection: HTTPConnection) -> float:
     return settings.session_timeout_s if settings else DEFAULT_SESSION_TIMEOUT_S
 
 
-EngineDep = Annotated[Engine, Depends(get_engine)]
 CallerDep = Annotated[Caller, Depends(get_caller)]
 RuntimeDep = Annotated[Runtime, Depends(get_runtime)]
 AccessDep = Annotated[Access, Depends(get_access)]
 PrincipalDep = Annotated[Principal, Depends(get_principal)]
+LlmKeysDep = Annotated[LlmKeys, Depends(get_llm_keys)]

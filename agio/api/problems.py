@@ -192,13 +192,17 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def on_bug(request: Request, error: Exception) -> JSONResponse:
-        path = request.url.path
-        log.error("a request failed inside Agio", extra={"path": path}, exc_info=error)
-        # Starlette calls this outside of all middleware, so the header is not added there.
-        request_id = getattr(request.state, "request_id", None)
-        headers = {"X-Request-ID": request_id} if request_id else None
-        detail = "something went wrong inside Agio; its log says what"
-        return problem(request, 500, "internal_error", detail, headers=headers)
+        return answer_bug(request, error)
+
+
+def answer_bug(request: Request, error: Exception) -> JSONResponse:
+    """Return the answer to a mistake of our own, and tell the operator."""
+    log.error("a request failed inside Agio", extra={"path": request.url.path}, exc_info=error)
+    # Starlette calls this outside of all middleware where that fails, so the header is not added there.
+    request_id = getattr(request.state, "request_id", None)
+    headers = {"X-Request-ID": request_id} if request_id else None
+    detail = "something went wrong inside Agio; its log says what"
+    return problem(request, 500, "internal_error", detail, headers=headers)
 
 
 def allowed_methods(app: FastAPI, request: Request) -> list[str]:

@@ -20,7 +20,7 @@ from agio.engine.settings import EngineSettings
 from agio.providers.base import Provider
 from agio.providers.model import OpenAIModel
 from agio.providers.registry import ProviderRegistry, ProviderSettings
-from agio.security import TokenQuota, Windows
+from agio.security import LlmKeys, TokenQuota, Windows
 from agio.settings import Settings, Variables
 from agio.storage.port import TOOLS, Store, StoreSettings
 from agio.tools import AddressPolicy, GuardedClient, NetworkPolicy, Tool, ToolRegistry, http_tool_maker
@@ -120,7 +120,8 @@ def make_engine(
     all_agents = [*known, *default_agents(settings, registry, known, now)]
     quota = make_quota(settings, Windows(store))
     client = GuardedClient(make_network_policy(settings))
-    return Engine(store, registry, toolbox, engine_settings(settings), all_agents, observer, quota, client)
+    kept = LlmKeys(store, settings.secret_keys, canonical=registry.canonical)
+    return Engine(store, registry, toolbox, engine_settings(settings), all_agents, observer, quota, client, kept)
 
 
 def make_quota(settings: Settings, windows: Windows) -> Quota:

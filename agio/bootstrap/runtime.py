@@ -26,9 +26,6 @@ from agio.tools import Tool
 
 log = logging.getLogger(__name__)
 
-IDLE_SETTINGS = ("secret_key",)
-"""Accepted, and said at start not to do anything: what they promise is still to be built."""
-
 START_S = 2.0
 """How long the start waits for the database; then the server begins to answer, if only with 503."""
 
@@ -198,9 +195,6 @@ def make_runtime(
     providers: Iterable[Provider | OpenAIModel] = (),
 ) -> Runtime:
     """Return the runtime of a server process; see `make_engine`."""
-    for name in IDLE_SETTINGS:
-        if getattr(settings, name) is not None:
-            log.warning("a setting has no effect yet", extra={"setting": f"AGIO_{name.upper()}"})
     metrics = Metrics(metrics_folder()) if settings.metrics_enabled else None
     observer: Observer = ProcessObserver(metrics)
     traces = start_traces() if settings.traces_enabled else None

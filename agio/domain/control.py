@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
-from agio.domain.errors import InvalidTransition, LeaseLost
+from agio.domain.errors import InvalidTransition, KeyMissing, LeaseLost
 from agio.domain.messages import Content
 from agio.domain.runs import CancelRequest, Mark, Order, PauseRequest, Run, RunUpdate, Words
 from agio.domain.status import RESTING, RunStatus, StopReason, move
@@ -70,12 +70,20 @@ def request_resume(
     words: tuple[Words, ...] = (),
     tool_results: dict[str, Content] | None = None,
     retry_tools: tuple[str, ...] = (),
+    llm_key: str | None = None,
 ) -> Run:
     """Return the run queued to go on. A pause that has not taken effect yet is taken back.
 
+    `llm_key`: where the key is that came along, if one did.
+
     Raises:
         InvalidTransition: it neither rests nor is about to.
+        KeyMissing: it waits for a key, and none came.
     """
+    if llm_key is not None:
+        run = replace(run, llm_key=llm_key)
+    elif run.status is RunStatus.WAITING and run.reason == StopReason.LLM_KEY_MISSING and run.cancel is None:
+        raise KeyMissing
     order = Order(
         kind="resume",
         by=by,
@@ -246,7 +254,29 @@ def _own(run: Run, worker: str, at: datetime) -> Run:
         epoch=run.epoch + 1,
         started_at=run.started_at or at,
         updated_at=at,
+        passed_on=False,
     )
+
+
+def pass_on(run: Run, update: RunUpdate, *, to: str, epoch: int, at: datetime) -> Run:
+    """Return the run after its owner's last append, as owned by the worker that can go on with it.
+
+    Raises:
+        LeaseLost: another worker claimed it since.
+    """
+    return replace(_own(project(run, update, epoch=epoch, at=at), to, at), passed_on=True)
+
+
+def take_up(run: Run, worker: str, *, at: datetime) -> Run:
+    """Return a run that names `worker` as its owner as one that it begins to drive; unchanged where it is not its own.
+
+    It was passed on; or a claim's answer was lost, or a drive broke: that counts as a claim after a crash.
+    """
+    if run.owner != worker or run.is_terminal:
+        return run
+    if run.passed_on:
+        return replace(_own(run, worker, at), handed_over=False)
+    return take_over(run, worker, living=(), at=at) or run
 
 
 def project(run: Run, update: RunUpdate, *, epoch: int, at: datetime) -> Run:

@@ -6,13 +6,15 @@ AgioError
 │   ├── AlreadyExists   the id is taken
 │   ├── BranchBusy      another run holds the branch
 │   ├── InvalidTransition   the run's status forbids it
-│   └── LeaseLost       another worker owns the run now
+│   ├── LeaseLost       another worker owns the run now
+│   └── KeyMissing      the run waits for a model key that only its caller has
 ├── Invalid             the input breaks a rule
 ├── Denied              the caller lacks the right
 ├── LimitExceeded       a size, rate or budget limit
 │   └── TooMany         of requests, failures or tokens, for now
 │       ├── TooManyFailures     wrong passwords or keys
 │       └── QuotaExceeded       the group has spent its tokens for now
+│       └── QuotaExceeded       the group's tokens
 ├── ProviderError       the model's endpoint failed (retryable or not)
 ├── ToolError           a tool failed in a way the model may see
 ├── Unsupported         this installation cannot do it
@@ -78,6 +80,12 @@ class LeaseLost(Conflict):
     code = "lease_lost"
 
 
+class KeyMissing(Conflict):
+    """The key that came with the run's request is gone with its process; send it again: X-LLM-API-KEY with resume"""
+
+    code = "llm_key_missing"
+
+
 class Invalid(AgioError):
     """The input breaks a rule."""
 
@@ -128,7 +136,7 @@ class ProviderError(AgioError):
 
     `code` of an instance is one of `provider_auth`, `provider_rejected`, `provider_rate_limited`,
     `provider_timeout`, `provider_unavailable`, `provider_stream_broken`, `context_exceeded`,
-    `provider_not_configured`, `provider_flood`.
+    `provider_not_configured`, `provider_flood`, `llm_key_missing`, `llm_key_unreadable`.
     """
 
     def __init__(

@@ -185,6 +185,12 @@ class Run:
     metadata: dict[str, Any] = field(default_factory=dict)
     trace: str | None = None
     """The W3C `traceparent` that the spans of its work belong to; None: nobody traces it."""
+    user_id: str | None = None
+    """Whose stored keys it calls models with; None: its group's alone."""
+    llm_key: str | None = None
+    """Where the key is that came with its request, as `<worker>/<id>`: in that process's memory, nowhere else."""
+    passed_on: bool = False
+    """Its owner was named by another worker, and has not noticed yet."""
     created_by: str = "anonymous"
     created_at: datetime
     started_at: datetime | None = None

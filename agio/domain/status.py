@@ -41,6 +41,8 @@ class StopReason(StrEnum):
     """A tool call's outcome is unknown after a crash; a person must decide."""
     CHILDREN = "children"
     """Child runs work for it."""
+    LLM_KEY_MISSING = "llm_key_missing"
+    """The model key that came with its request died with a process; a resume must bring one."""
     POISON = "poison"
     """Its workers died too often without progress."""
     BRANCH_BUSY = "branch_busy"

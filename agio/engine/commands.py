@@ -16,6 +16,7 @@ from agio.domain.status import RESTING, RunStatus
 from agio.engine.caller import Caller
 from agio.engine.clock import utc_now
 from agio.engine.creation import get_run
+from agio.engine.keys import RunKeys
 from agio.engine.quota import NO_QUOTA, Quota, check
 from agio.storage.port import Store
 
@@ -43,9 +44,10 @@ class ResumeRequest:
 class Commands:
     """Commands runs. `notify` tells this process's worker of a record that was just written."""
 
-    def __init__(self, store: Store, notify: Callable[[Run], None], quota: Quota = NO_QUOTA) -> None:
+    def __init__(self, store: Store, notify: Callable[[Run], None], keys: RunKeys, quota: Quota = NO_QUOTA) -> None:
         self._store = store
         self._notify = notify
+        self._keys = keys
         self._quota = quota
 
     async def _change(self, caller: Caller, run_id: str, change: Callable[[Run], Run]) -> Run:
@@ -82,6 +84,7 @@ class Commands:
             InvalidTransition: it does not rest.
             Conflict: an approval was decided otherwise already.
             QuotaExceeded: the group has spent its tokens.
+            KeyMissing: the run waits for a model key, and none came along.
         """
         run = await get_run(self._store, caller, run_id)
         await check(self._quota, caller.group_id)
@@ -97,6 +100,7 @@ class Commands:
         request = replace(request, verdicts=own)
         now = utc_now()
         words = (Words(id=new_id(), content=request.message),) if request.message is not None else ()
+        held = self._keys.hold(caller.llm_key)
 
         def change(record: Run) -> Run:
             if request.verdicts and record.status not in RESTING and record.pause is None and not words:
@@ -108,9 +112,14 @@ class Commands:
                 words=words,
                 tool_results=request.tool_results,
                 retry_tools=request.retry_tools,
+                llm_key=held,
             )
 
-        return await self._change(caller, run_id, change)
+        try:
+            return await self._change(caller, run_id, change)
+        except Conflict:
+            self._keys.drop(held)
+            raise
 
     async def _owner_of(self, caller: Caller, run_id: str, approval_id: str) -> str:
         """Return the id of the run whose approval it is: the run, or one below it. Raises `NotFound`."""

@@ -147,7 +147,8 @@ class Continuing:
                     first=first_entry(run),
                     session=session if request.session == "new" else None,
                     branch=branch,
-                )
+                ),
+                caller.llm_key,
             )
         except AlreadyExists:
             raise AlreadyExists(f"there is a run {run.id!r} already") from None
@@ -276,6 +277,7 @@ class Continuing:
         digest = plan.snapshot.digest if plan else run.agent_digest
 
         words = (Words(id=new_id(), content=plan.query),) if plan is not None and plan.query is not None else ()
+        held = self._worker.keys.hold(caller.llm_key, plan.snapshot.provider if plan else None)
 
         def change(record: Run) -> Run:
             fresh = control.request_attempt(
@@ -300,6 +302,7 @@ class Continuing:
                 order=order,
                 agent_digest=digest,
                 former_digests=tuple(sorted(former)),
+                llm_key=held,
                 model=plan.snapshot.model if plan else fresh.model,
                 modifications=dict(modifications) if modifications else fresh.modifications,
                 metadata=fresh.metadata | (plan.metadata if plan else {}),
@@ -308,6 +311,7 @@ class Continuing:
         try:
             made = await self._store.update_run(caller.group_id, run.id, change)
         except InvalidTransition:
+            self._worker.keys.drop(held)
             await self._store.delete(BRANCHES, caller.group_id, branch.id)  # another attempt was first
             raise
         crashes.at("accept")

@@ -64,6 +64,7 @@ def new_run(
         agent_digest=snapshot.digest,
         model=snapshot.model,
         preview=text_of(message)[:PREVIEW_CHARS] if message is not None else "",
+        user_id=caller.user_id,
         created_by=caller.name,
         created_at=now,
         updated_at=now,

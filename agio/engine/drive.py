@@ -18,6 +18,7 @@ from agio.domain.webhooks import Delivery
 from agio.engine.children import Notify, hand_on, read_ledger, tell_parent
 from agio.engine.clock import utc_now
 from agio.engine.journal import RunJournal
+from agio.engine.keys import RunKeys
 from agio.engine.observer import NOBODY, Observer
 from agio.engine.outbox import hold_deliveries
 from agio.engine.quota import NO_QUOTA, Quota
@@ -44,6 +45,9 @@ class Services:
     """Tells the worker of a record that was just written."""
     observer: Observer = NOBODY
     quota: Quota = NO_QUOTA
+    keys: RunKeys
+    lives: Callable[[str], Awaitable[bool]]
+    """Says whether a worker lives, as far as the store knows."""
     deliver: Callable[[Iterable[Delivery]], None] = lambda deliveries: None
     """Takes deliveries whose run's end is durable."""
 
@@ -358,7 +362,7 @@ class Drive:
         why = reason if reason == StopReason.NOT_STARTED else StopReason.OPERATOR
         await self._end(self.update(status=RunStatus.PAUSED, reason=why, pause_done=True))
 
-    async def rest_waiting(self, reason: Literal["approval", "needs_attention", "children"]) -> None:
+    async def rest_waiting(self, reason: Literal["approval", "needs_attention", "llm_key_missing", "children"]) -> None:
         """Waiting for a person, or for the end of child runs."""
         if reason != "children":
             await self._prepare_end()

@@ -12,6 +12,7 @@ from agio.engine.continuing import Continuing
 from agio.engine.conversations import Conversations
 from agio.engine.hub import Published
 from agio.engine.keyed import KeyedRequests
+from agio.engine.keys import NO_STORED_KEYS, StoredKeys
 from agio.engine.observer import NOBODY, Observer
 from agio.engine.quota import NO_QUOTA, Quota
 from agio.engine.reading import Reading
@@ -47,17 +48,19 @@ class Engine:
         observer: Observer = NOBODY,
         quota: Quota = NO_QUOTA,
         client: GuardedClient | None = None,
+        stored_keys: StoredKeys = NO_STORED_KEYS,
     ) -> None:
         client = client or GuardedClient()
         self.store = store
         self.providers = providers
         self.toolbox = toolbox
         self.settings = settings
-        self.worker = Worker(store, providers, toolbox, settings, observer, quota, client)
+        self.stored_keys = stored_keys
+        self.worker = Worker(store, providers, toolbox, settings, observer, quota, client, stored_keys)
         self.agents = Agents(store, providers, toolbox, agents)
         self.starting = Starting(store, self.agents, self.worker, quota)
         self.continuing = Continuing(store, self.agents, self.worker, quota)
-        self.commands = Commands(store, self.worker.notify, quota)
+        self.commands = Commands(store, self.worker.notify, self.worker.keys, quota)
         self.reading = Reading(store, toolbox)
         self.keyed = KeyedRequests(store)
         self.sessions = Sessions(store, self.commands, self.reading, self.worker.hub)

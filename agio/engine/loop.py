@@ -8,7 +8,7 @@ from typing import Literal
 
 from agio import crashes
 from agio.domain import events as ev
-from agio.domain.errors import LeaseLost, ProviderError, QuotaExceeded, StoreUnavailable
+from agio.domain.errors import KeyMissing, LeaseLost, ProviderError, QuotaExceeded, StoreUnavailable
 from agio.domain.ids import new_id
 from agio.domain.messages import Message
 from agio.domain.runs import Run, RunUpdate
@@ -19,6 +19,7 @@ from agio.engine.children import tell_parent
 from agio.engine.conducting import conduct
 from agio.engine.drive import Drive, Services
 from agio.engine.journal import JournalWriter, RunJournal
+from agio.engine.keys import holder_of
 from agio.engine.outbox import hold_deliveries
 from agio.engine.recovery import first_state, load_state
 from agio.engine.state import RunState
@@ -227,6 +228,8 @@ async def _advance(drive: Drive) -> bool:
     if state.answered:
         await drive.finish()
         return True
+    if not drive.services.keys.has(drive.token.run):
+        return await _go_without_key(drive)
     if over := drive.over_budget():
         await drive.hand_on("cancel")
         await drive.fail("budget_exceeded", over)
@@ -351,6 +354,27 @@ async def _give_back(drive: Drive, *, handed_over: bool) -> None:
         keep_order=drive.is_owing,
     )
     await drive.project(update)
+
+
+async def _go_without_key(drive: Drive) -> bool:
+    """Pass the run on to the worker that holds its caller's key; if that died, let it rest until one comes."""
+    holder = holder_of(drive.token.run)
+    if holder is not None and holder != drive.services.worker_id and await drive.services.lives(holder):
+        drive.closing = True
+        drive.journal.seal()
+        await drive.journal.flush()
+        run, update = drive.state.run, RunUpdate(last_seq=drive.journal.head, keep_order=drive.is_owing)
+        await drive.services.store.update_run(
+            run.group_id,
+            run.id,
+            lambda record: control.pass_on(record, update, to=holder, epoch=run.epoch, at=utc_now()),
+        )
+        return True
+    drive.decisions_heard = drive.token.run.control_seq
+    await drive.make_room()
+    drive.journal.emit(ev.Warned(code=KeyMissing.code, message=str(KeyMissing())))
+    await drive.rest_waiting("llm_key_missing")
+    return True
 
 
 async def _set_aside(services: Services, writer: JournalWriter, run: Run) -> None:

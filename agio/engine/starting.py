@@ -80,6 +80,7 @@ class Starting:
         run = new_run(caller, session.id, branch_id, snapshot, now, request.run_id, request.message)
         run = replace(
             run,
+            user_id=caller.user_id or request.user_id,
             detached=request.detached,
             tags=request.tags,
             metadata=request.metadata,
@@ -110,7 +111,7 @@ class Starting:
         # An id that a client chose may be used by another first message right now.
         is_blank = creation.branch is not None and request.session_id is None
         try:
-            made = await self._worker.accept(creation, is_blank=is_blank)
+            made = await self._worker.accept(creation, caller.llm_key, is_blank=is_blank)
         except BranchBusy as busy:
             if on_busy is OnBusy.FORK:
                 return await self._create_aside(caller, creation, busy.holder)
@@ -152,7 +153,8 @@ class Starting:
             created_at=run.created_at,
         )
         moved = replace(run, branch_id=branch.id)
-        return await self._worker.accept(replace(creation, run=moved, first=first_entry(moved), branch=branch))
+        made = replace(creation, run=moved, first=first_entry(moved), branch=branch)
+        return await self._worker.accept(made, caller.llm_key)
 
     async def _interrupt_holder(self, caller: Caller, made: Run) -> None:
         page = await self._store.list_runs(

@@ -185,8 +185,10 @@ async def _back_off(drive: Drive, error: ProviderError, attempt: int) -> Stop | 
 
 
 async def _stream(drive: Drive, request: ModelRequest, answer: Answer, *, show: bool) -> None:
-    provider = drive.services.providers.get(drive.state.snapshot.provider)
-    async with provider.stream(request) as batches:
+    name = drive.state.snapshot.provider
+    provider = drive.services.providers.get(name)
+    key = await drive.services.keys.find(drive.token.run, name)
+    async with provider.stream(replace(request, api_key=key) if key else request) as batches:
         async for batch in batches:
             _take(drive, batch, answer, show=show)
             if answer.begun_at is None and (answer.texts or answer.reasoning or answer.calls):

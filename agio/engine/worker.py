@@ -12,8 +12,9 @@ from typing import Any
 
 from agio import crashes
 from agio.domain import control
-from agio.domain.errors import StoreUnavailable
+from agio.domain.errors import Conflict, StoreUnavailable
 from agio.domain.ids import new_id
+from agio.domain.llm_keys import CallersKey
 from agio.domain.runs import Run
 from agio.engine.caretaker import Caretaker
 from agio.engine.clock import utc_now
@@ -22,6 +23,7 @@ from agio.engine.drive import Services
 from agio.engine.forgetting import Forgetting
 from agio.engine.hub import Hub
 from agio.engine.journal import JournalWriter
+from agio.engine.keys import NO_STORED_KEYS, RunKeys, StoredKeys
 from agio.engine.loop import Claim, drive_run
 from agio.engine.neighbours import about_me, is_gone
 from agio.engine.observer import NOBODY, Observer
@@ -56,9 +58,11 @@ class Worker:
         observer: Observer = NOBODY,
         quota: Quota = NO_QUOTA,
         client: GuardedClient | None = None,
+        stored_keys: StoredKeys = NO_STORED_KEYS,
     ) -> None:
         self.id = new_id()
         self.hub = Hub(settings.queue_entries)
+        self.keys = RunKeys(self.id, stored_keys, providers.canonical)
         self._store = store
         self._settings = settings
         self._observer = observer
@@ -76,6 +80,8 @@ class Worker:
             observer=observer,
             quota=quota,
             deliver=self.dispatcher.hurry,
+            keys=self.keys,
+            lives=self._lives,
         )
         self._caretaker = Caretaker(store, settings.upkeep, self.id, settings.lease_s)
         self._tokens: dict[str, ControlToken] = {}
@@ -251,6 +257,9 @@ class Worker:
         now = asyncio.get_running_loop().time()
         return now >= self._patience_until and now - self._beat_at <= self._settings.silence_s
 
+    async def _lives(self, worker_id: str) -> bool:
+        return worker_id == self.id or worker_id in await self._store.living(self._settings.lease_s)
+
     async def _owns(self, run: Run) -> bool:
         """Say whether the run is still ours: asks the store only after a silence in which others may have taken it."""
         if asyncio.get_running_loop().time() - self._beat_at < self._settings.lease_s:
@@ -288,13 +297,22 @@ class Worker:
 
     # -- accepting
 
-    async def accept(self, creation: RunCreation, *, is_blank: bool = False) -> Run:
+    async def accept(self, creation: RunCreation, key: CallersKey | None = None, *, is_blank: bool = False) -> Run:
         """Have a run accepted, as ours from the start if there is room; else a worker claims it.
 
-        Carried out even when the caller is cancelled meanwhile. `is_blank`: its branch has no message.
-        Raises as `RunStore.create_run`.
+        Carried out even when the caller is cancelled meanwhile. `key`: came with the request; `is_blank`: its branch
+        has no message. Raises as `RunStore.create_run`.
         """
         creation = replace(creation, run=self._observer.accepted(creation.run))
+        if (held := self.keys.hold(key, creation.snapshot.provider)) is None:
+            return await self._accept(creation, is_blank=is_blank)
+        try:
+            return await self._accept(replace(creation, run=replace(creation.run, llm_key=held)), is_blank=is_blank)
+        except Conflict:  # else it may have happened
+            self.keys.drop(held)
+            raise
+
+    async def _accept(self, creation: RunCreation, *, is_blank: bool) -> Run:
         if not self._has_room(creation.run.group_id):
             self._has_backlog = True
             made = await self._store.create_run(creation)
@@ -381,7 +399,8 @@ class Worker:
     async def _adopt(self) -> None:
         """Take up runs that are ours by the record though nobody here drives them.
 
-        A claim whose answer was lost, or a drive that broke, leaves such. No claim is under way now.
+        A claim whose answer was lost, or a drive that broke, leaves such; others pass on what needs a key that is here.
+        No claim is under way now.
         """
         if self._draining:
             return
@@ -391,10 +410,10 @@ class Worker:
             fresh = await self._store.update_run(
                 run.group_id,
                 run.id,
-                lambda record: control.take_over(record, self.id, living=(), at=utc_now()) or record,
+                lambda record: control.take_up(record, self.id, at=utc_now()),
             )
             if fresh.owner == self.id and run.id not in self._tokens:
-                self._take(Claim(run=fresh, abandoned=True))
+                self._take(Claim(run=fresh, abandoned=not run.passed_on))
 
     def _take(self, claim: Claim) -> None:
         crashes.at("claim")
@@ -419,6 +438,8 @@ class Worker:
             log.exception("a run was dropped; its lease will run out", extra={"run_id": run.id})
         finally:
             held = self._tokens.get(run.id)
+            if held is not None and held.run.is_terminal:
+                self.keys.drop(held.run.llm_key)
             if held is not None and held.run.epoch == run.epoch:  # else this worker has taken the run back meanwhile
                 del self._tokens[run.id]
             self.hub.release(run.id)

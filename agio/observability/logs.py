@@ -22,6 +22,8 @@ _BASE_FIELDS = frozenset({"at", "level", "logger", "message", "exception"})
 _LEFT_OUT = frozenset({"worker_id"})
 """The same on every line that a person sees on one terminal."""
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
 _SECRET_NAME = re.compile(
     r"(?:.*[_-])?(?:api[_-]?keys?|authorization|passw(?:or)?d|password[_-]hash|secret|secret[_-]key|token|cookie)",
     re.IGNORECASE,
@@ -103,10 +105,12 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created).astimezone()
         name = record.name.removeprefix("agio.")
-        line = f"{at:%H:%M:%S}.{int(record.msecs):03d} {record.levelname:<7} {name}: {scrub(record.getMessage())}"
+        message = _visible(scrub(record.getMessage()))
+        line = f"{at:%H:%M:%S}.{int(record.msecs):03d} {record.levelname:<7} {name}: {message}"
         facts = " ".join(f"{key}={_shown(value)}" for key, value in _facts(record).items() if key not in _LEFT_OUT)
         trace = _trace(record)
-        return line + (f"  {facts}" if facts else "") + (f"\n{trace}" if trace else "")
+        shown = _visible(trace, keep="\n\t")
+        return line + (f"  {facts}" if facts else "") + (f"\n{shown}" if shown else "")
 
 
 class JsonFormatter(logging.Formatter):
@@ -157,7 +161,12 @@ def _clean(value: Any, name: str = "") -> Any:
 
 def _shown(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return json.dumps(text, ensure_ascii=False) if re.search(r"\s", text) else text
+    return _visible(json.dumps(text, ensure_ascii=False) if re.search(r"\s", text) else text)
+
+
+def _visible(text: str, *, keep: str = "") -> str:
+    """Return the text with control characters spelled out: a caller's text must not begin a line, or colour it."""
+    return _CONTROL.sub(lambda found: found[0] if found[0] in keep else f"\\x{ord(found[0]):02x}", text)
 
 
 def _trace(record: logging.LogRecord) -> str:

@@ -120,3 +120,7 @@ class Providers(Protocol):
     def knows(self, name: str) -> bool:
         """Say whether there is a provider of that name, configured or not."""
         ...
+
+    def canonical(self, name: str) -> str:
+        """Return the one name of a provider that has several; of an unknown one its own, in lower case."""
+        ...

@@ -65,7 +65,7 @@ class ProviderRegistry:
             ProviderError: code `provider_not_configured`, when there is none of that name or its
                 endpoint is not known.
         """
-        key = self._canonical(name)
+        key = self.canonical(name)
         provider = self._registered.get(key) or self._made.get(key)
         if provider is None:
             provider = self._made[key] = self._make(key)
@@ -73,7 +73,7 @@ class ProviderRegistry:
 
     def knows(self, name: str) -> bool:
         """Say whether there is a provider of that name, configured or not."""
-        key = self._canonical(name)
+        key = self.canonical(name)
         return key in self._registered or key in PRESETS or key == DemoProvider.name
 
     def configured(self) -> list[str]:
@@ -107,7 +107,8 @@ class ProviderRegistry:
         for provider in providers:
             await provider.close()
 
-    def _canonical(self, name: str) -> str:
+    def canonical(self, name: str) -> str:
+        """Return the one name of a provider that has several; of an unknown one its own, in lower case."""
         key = name.strip().lower()
         preset = find_preset(key)
         return preset.name if preset and key not in self._registered else key

@@ -3,6 +3,8 @@
 from agio.security.access import Access
 from agio.security.access_keys import AccessKeys, IssuedKey
 from agio.security.credentials import COOKIE, Credential, find_credentials, hide_credentials
+from agio.security.key_manager import LLMKeyConfigManager
+from agio.security.llm_keys import LlmKeys
 from agio.security.passwords import hash_password
 from agio.security.people import People
 from agio.security.principal import ANYONE, Principal, StreamScope
@@ -25,6 +27,8 @@ __all__ = [
     "AccessSettings",
     "Credential",
     "IssuedKey",
+    "LLMKeyConfigManager",
+    "LlmKeys",
     "People",
     "Principal",
     "RateLimiter",

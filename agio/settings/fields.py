@@ -25,11 +25,13 @@ from agio.settings.texts import (
     check_mongo_uri,
     check_password_hash,
     check_rate_limit,
+    check_secret_keys,
     fold_level,
     read_duration,
     read_json,
     read_list,
     read_proxies,
+    split_secrets,
 )
 
 
@@ -210,8 +212,8 @@ class Settings(BaseSettings):
     """Paths that are open to everyone, beside health, documentation, login and the UI's files."""
     auth_failures: Annotated[str, AfterValidator(check_rate_limit)] = "20/300"
     """Failed attempts of one address or on one name, as `<count>/<seconds>`, before more are refused."""
-    secret_key: SecretStr | None = None
-    """Encrypts stored provider keys; None: such keys stay in memory. No effect yet."""
+    secret_key: Annotated[SecretStr | None, AfterValidator(check_secret_keys)] = None
+    """Encrypts stored provider keys; several with commas between, newest first. None: such keys stay in memory."""
 
     # -- runs
 
@@ -283,6 +285,11 @@ class Settings(BaseSettings):
         """Names of the fields that say how callers are checked, as far as they are set."""
         names = ("api_keys", "api_key", "bearer_tokens", "jwt_secret", "users", "proxy_auth")
         return tuple(name for name in names if getattr(self, name))
+
+    @property
+    def secret_keys(self) -> tuple[str, ...]:
+        """What stored provider keys are encrypted with, newest first."""
+        return split_secrets(self.secret_key)
 
     @classmethod
     def settings_customise_sources(

@@ -110,6 +110,19 @@ def check_jwt_secret(secret: SecretStr | None) -> SecretStr | None:
     return secret
 
 
+def split_secrets(secrets: SecretStr | None) -> tuple[str, ...]:
+    """Return secrets that stand with commas between."""
+    texts = secrets.get_secret_value().split(",") if secrets is not None else ()
+    return tuple(text.strip() for text in texts if text.strip())
+
+
+def check_secret_keys(secrets: SecretStr | None) -> SecretStr | None:
+    """Refuse keys that could be found by trying."""
+    if any(len(text.encode()) < MIN_JWT_BYTES for text in split_secrets(secrets)):
+        raise ValueError(f"each must have at least {MIN_JWT_BYTES} bytes; make one with: openssl rand -hex 32")
+    return secrets
+
+
 def check_password_hash(value: SecretStr) -> SecretStr:
     """Refuse what is no hash of argon2, a password above all."""
     if not value.get_secret_value().startswith("$argon2"):

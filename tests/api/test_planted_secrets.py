@@ -3,6 +3,7 @@
 import asyncio
 import io
 import logging
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
@@ -32,7 +33,10 @@ JWT = "plantedjwtsecret0123456789abcdefghij"
 API_KEY = "plantedapikey0123456789"
 INSIDE = "plantedinsideatool0123456789"
 PASSWORD = "plantedpassword0123456789"
-PLANTED = (PROVIDER_KEY, SERPER, JWT, API_KEY, PASSWORD, HEADER, COOKIE, INSIDE)
+CALLERS_KEY = "plantedcallerskey0123456789"
+KEPT_KEY = "plantedkeptkey0123456789"
+SECRET_KEY = "plantedsecretkey0123456789abcdefghij"
+PLANTED = (PROVIDER_KEY, SERPER, JWT, API_KEY, PASSWORD, HEADER, COOKIE, INSIDE, CALLERS_KEY, KEPT_KEY, SECRET_KEY)
 ALLOWED = {
     "the tools": {HEADER, COOKIE},  # a tool's record holds its headers
     "the log": {INSIDE},  # what code of others puts into its exceptions is told to the operator, and to nobody else
@@ -107,20 +111,22 @@ def _collections(uri: str) -> dict[str, str]:
         return {name: repr(list(found[name].find())) for name in found.list_collection_names()}
 
 
-FAILURES: list[dict[str, Any]] = [
-    {"status": 401, "error": f"Incorrect API key provided: {PROVIDER_KEY}. Header: Bearer {PROVIDER_KEY}"},
-    {"status": 500, "error": f"could not reach backend with {PROVIDER_KEY[:12]}... as {PROVIDER_KEY}", "fail_times": 1},
-    {"raw": f'data: {{"error": {{"message": "key {PROVIDER_KEY} was revoked", "code": 401}}}}\n\n'},
-    {"raw": f"<html>{PROVIDER_KEY}</html>", "content_type": "text/html"},
-]
+def failures(key: str) -> list[dict[str, Any]]:
+    """Return the ways in which an endpoint repeats the key that it was called with."""
+    return [
+        {"status": 401, "error": f"Incorrect API key provided: {key}. Header: Bearer {key}"},
+        {"status": 500, "error": f"could not reach backend with {key[:12]}... as {key}", "fail_times": 1},
+        {"raw": f'data: {{"error": {{"message": "key {key} was revoked", "code": 401}}}}\n\n'},
+        {"raw": f"<html>{key}</html>", "content_type": "text/html"},
+    ]
 
 
 async def _use(api: Api, service: str, upstream: RunningServer) -> list[str]:
     """Do what may show a secret; return every answer."""
     shown: list[str] = []
 
-    async def ask(method: str, path: str, body: Any = None) -> Any:
-        answer = await api.client.request(method, f"/api{path}", json=body)
+    async def ask(method: str, path: str, body: Any = None, key: str = "") -> Any:
+        answer = await api.client.request(method, f"/api{path}", json=body, headers={"X-LLM-API-KEY": key})
         shown.append(f"{answer.status_code} {answer.headers} {answer.text}")
         return answer.json() if "json" in answer.headers.get("content-type", "") else None
 
@@ -143,10 +149,18 @@ async def _use(api: Api, service: str, upstream: RunningServer) -> list[str]:
         await ask("PATCH", f"/tools/{tool_id}", {"configuration": {**made["configuration"], "method": "BREW"}})
     await ask("GET", "/tools")
     await follow(await ask("POST", "/runs", {"agent_id": "handy", "message": "go"}))
-    for failure in FAILURES:
-        upstream.app.control = failure
-        body = {"agent_id": "writer", "message": "go", "modifications": {"model": "fake", "provider": "openai"}}
-        await follow(await ask("POST", "/runs", body))
+    body = {"agent_id": "writer", "message": "go", "modifications": {"model": "fake", "provider": "openai"}}
+    for key, sent in ((PROVIDER_KEY, ""), (CALLERS_KEY, f"openai:{CALLERS_KEY}"), (KEPT_KEY, "")):
+        if key == KEPT_KEY:
+            await ask("POST", "/keys", {"provider": "openai", "api_key": KEPT_KEY})
+        for failure in failures(key):
+            upstream.app.control = failure
+            await follow(await ask("POST", "/runs", body, sent))
+        assert upstream.app.recorded[-1].headers["authorization"] == f"Bearer {key}"
+    await ask("POST", "/keys", {"provider": "nobody", "api_key": KEPT_KEY})
+    await ask("POST", "/keys", {"provider": "openai", "api_key": [KEPT_KEY]})
+    await ask("GET", "/keys")
+    await ask("GET", "/runs", key=f"{CALLERS_KEY}{'x' * 1000}")
     for path in ("/info", "/health", "/runs", "/agents", "/sessions", "/nowhere"):
         await ask("GET", path)
     await ask("POST", "/chat", {"agent_id": 7, "message": ["odd"]})
@@ -163,6 +177,7 @@ async def test_no_secret_is_answered_logged_or_stored(
         openai_base_url=upstream.url,
         serper_api_key=SecretStr(SERPER),
         jwt_secret=SecretStr(JWT),
+        secret_key=SecretStr(SECRET_KEY),
         api_keys=(SecretStr(API_KEY),),
         auth_enabled=False,
         allow_private_http=True,
@@ -185,7 +200,8 @@ async def test_no_secret_is_answered_logged_or_stored(
     assert "run_failed" in stored["journal"]
     assert "GET /echo" in stored["journal"]
     assert len(log.getvalue()) > 1_000
-    places = {"the answers": "\n".join(shown), "the log": log.getvalue()}
+    assert "gAAAA" in stored["llm_keys"]
+    places = {"the answers": "\n".join(shown), "the log": log.getvalue(), "the environment": repr(dict(os.environ))}
     places |= {f"the {name}": text for name, text in stored.items()}
     assert _found(places) == []
 

@@ -133,6 +133,9 @@ class OneProvider:
     def knows(self, name: str) -> bool:
         return name != "unknown"
 
+    def canonical(self, name: str) -> str:
+        return name
+
 
 def agent(**changes: Any) -> Agent:
     """An agent on the scripted model."""

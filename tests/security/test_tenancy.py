@@ -78,6 +78,7 @@ def _furnish(api: Api, name: str) -> Group:
     access_key = post("/access-keys", {"name": f"{name} key"})
     chat = {"agent_id": agent["id"], "message": f"secret of {name}"}
     schedule = post("/schedules", {"name": f"{name} plan", "cron": "0 0 1 1 *", "chat": chat})
+    llm_key = post("/keys", {"provider": "openai", "api_key": f"secret key of {name}"})
     post("/users", {"name": f"{name}-user", "password": "long enough"})
     return Group(
         name,
@@ -89,7 +90,7 @@ def _furnish(api: Api, name: str) -> Group:
             "approval": tuple(asked["pending_approvals"]),
             "agent": (agent["id"],),
             "tool": (tool["id"], tool["name"]),
-            "key": (access_key["id"],),
+            "key": (access_key["id"], llm_key["id"]),
             "name": (f"{name}-user",),
             "schedule": (schedule["id"],),
             "webhook": (webhook["id"],),
@@ -254,8 +255,8 @@ def test_lists_and_counts_hold_the_callers_own_only(world: World, caller: str):
                 assert secret not in answer.text, (call, secret)
     for kind in ("run", "session", "agent", "tool", "approval", "key", "name", "schedule"):
         assert any(f'"{one}"' in seen for one in own.ids[kind]), kind
-    for path, kind in (("/api/access-keys", "key"), ("/api/users", "name")):
-        assert world.api.http.get(path, headers=own.headers).json()["total"] == len(own.ids[kind])
+    for path in ("/api/access-keys", "/api/keys", "/api/users"):
+        assert world.api.http.get(path, headers=own.headers).json()["total"] == 1
 
 
 def test_multiplexed_stream_carries_the_callers_own_runs_only(world: World):

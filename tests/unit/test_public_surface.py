@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PUBLIC = [
     "Agent",
     "AgioError",
+    "LLMKeyConfigManager",
     "OpenAIModel",
     "RateLimiter",
     "RunFailed",

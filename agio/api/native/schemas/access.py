@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, SecretStr
 
 from agio.api.native.schemas.common import Body, Instant, View, When
 from agio.domain.access import AccessKey, Permission, Role, User
@@ -10,6 +10,7 @@ from agio.domain.access import AccessKey, Permission, Role, User
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[ -~]*\S[ -~]*$", examples=["ci"])]
 UserName = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]*$", examples=["ann"])]
 Group = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@:+-]*$", examples=["default"])]
+GroupsUser = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[ -~]*\S[ -~]*$", examples=["ann"])]
 OneRole = Annotated[Role, Field(strict=False)]
 Scope = Annotated[Permission, Field(strict=False)]
 NewPassword = Annotated[str, Field(min_length=8, max_length=1024)]
@@ -79,6 +80,32 @@ class IssuedKeyView(AccessKeyView):
     """A key that was just issued."""
 
     key: str | None = Field(description="The key, told this once; null where the same request is repeated.")
+
+
+class LlmKeyBody(Body):
+    """A model provider's key to keep."""
+
+    user_id: GroupsUser | None = Field(default=None, description="Whose runs it is for; null: the group's.")
+    provider: Annotated[str, Field(min_length=1, max_length=100, examples=["openai"])]
+    api_key: Annotated[SecretStr, Field(min_length=1, max_length=1000, examples=["sk-0123456789abcdef"])]
+    name: Name = "default"
+
+
+class LlmKeyView(View):
+    """A kept key; of its text no more than the last characters."""
+
+    id: str
+    provider: str
+    name: str
+    user_id: str | None
+    masked: str = Field(examples=["…cdef"])
+    kept: Literal["encrypted", "memory"] = Field(
+        description="`memory`: in the process that was asked, until it ends; set AGIO_SECRET_KEY to keep keys."
+    )
+    usable: bool = Field(description="False: AGIO_SECRET_KEY lacks what it was encrypted with.")
+    created_by: str
+    created_at: Instant
+    updated_at: Instant
 
 
 class StreamTokenBody(Body):
