@@ -14,12 +14,11 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from agio import __version__
 from agio.api import docs, problems, protocols, ui
-from agio.api.access import AccessControl, authorise
+from agio.api.access import authorise
 from agio.api.context import Runtime
-from agio.api.forwarded import Forwarded
-from agio.api.guarding import AnswerBugs, SecurityHeaders
+from agio.api.guarding import SecurityHeaders, guard
 from agio.api.metering import Metering
-from agio.api.middleware import BodyLimit, HeadLimit, RequestId
+from agio.api.middleware import RequestId
 from agio.api.native import (
     access_keys,
     agents,
@@ -42,7 +41,6 @@ from agio.api.native import (
     workflows,
 )
 from agio.api.openapi import describe
-from agio.api.rate_limits import RateLimit
 from agio.api.tracing import CallersTrace
 from agio.bootstrap import DeclaredAgent, find_ui, make_access, make_runtime
 from agio.bootstrap.access import read_limit
@@ -123,14 +121,7 @@ def create_app(
     app.state.settings = settings
     problems.install(app)
     _add_routes(app, settings, ui_dir)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
-    if settings.rate_limit:
-        app.add_middleware(RateLimit, windows=access.windows, limit=read_limit(settings.rate_limit))
-    app.add_middleware(AccessControl, access=access)
-    app.add_middleware(HeadLimit, max_bytes=settings.max_head_bytes)
-    if settings.trust_proxy:
-        app.add_middleware(Forwarded, trusted=settings.trust_proxy)
-    app.add_middleware(AnswerBugs)
+    guard(app, settings, access, read_limit(settings.rate_limit) if settings.rate_limit else None)
     if enable_cors if cors is None else cors:
         _allow_origins(app, list(cors_origins if cors_origins is not None else settings.cors_origins))
     app.add_middleware(SecurityHeaders)

@@ -1,11 +1,19 @@
 """What holds for every answer, whoever made it, those to our own mistakes included: pure ASGI middleware."""
 
+from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agio.api.access import AccessControl
+from agio.api.forwarded import Forwarded
+from agio.api.middleware import BodyLimit, HeadLimit
 from agio.api.problems import answer_bug
+from agio.api.rate_limits import RateLimit
 from agio.api.refusals import path_of
+from agio.domain.windows import Limit
+from agio.security import Access
+from agio.settings import Settings
 
 EVERYWHERE = {
     "X-Content-Type-Options": "nosniff",
@@ -71,3 +79,15 @@ class AnswerBugs:
             if has_begun:
                 raise
             await answer_bug(Request(scope), error)(scope, receive, send)
+
+
+def guard(app: FastAPI, settings: Settings, access: Access, limit: Limit | None) -> None:
+    """Check who calls, how much, and from where; what is added last is outermost."""
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    if limit is not None:
+        app.add_middleware(RateLimit, windows=access.windows, limit=limit)
+    app.add_middleware(AccessControl, access=access)
+    app.add_middleware(HeadLimit, max_bytes=settings.max_head_bytes)
+    if settings.trust_proxy:
+        app.add_middleware(Forwarded, trusted=settings.trust_proxy)
+    app.add_middleware(AnswerBugs)

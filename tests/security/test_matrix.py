@@ -1,6 +1,7 @@
 """Every kind of credential × HTTP, event stream, WebSocket × right, missing, wrong, expired, revoked, foreign."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -125,8 +126,8 @@ KINDS = [
 BY_NAME = {kind.name: kind for kind in KINDS}
 
 
-@pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[Api]:
+@asynccontextmanager
+async def furnished(folder: Path) -> AsyncIterator[Api]:
     """A server that knows every kind of credential, for two groups."""
     user = {"password_hash": PASSWORD_HASH, "roles": ["operator"]}
     given: dict[str, Any] = {
@@ -135,8 +136,14 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
         "jwt_secret": SECRET,
         "users": {"ann": {**user, "groups": ["ours"]}, "bob": {**user, "groups": ["theirs"]}},
     }
-    async with serving(tmp_path, **given) as served:
+    async with serving(folder, **given) as served:
         add_echo(served.app)
+        yield served
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    async with furnished(tmp_path) as served:
         yield served
 
 
