@@ -3,7 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from agio.domain import control
 from agio.domain import events as ev
@@ -30,6 +30,14 @@ from agio.storage.port import Store
 from agio.tools.base import Tool, Toolbox
 
 
+class Lives(Protocol):
+    """Says whether a worker lives, as far as the store knows."""
+
+    async def __call__(self, worker_id: str, *, for_sure: bool) -> bool:
+        """Say so; unless `for_sure`, one that is late with its beats lives."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """What driving a run needs from the process."""
@@ -46,8 +54,7 @@ class Services:
     observer: Observer = NOBODY
     quota: Quota = NO_QUOTA
     keys: RunKeys
-    lives: Callable[[str], Awaitable[bool]]
-    """Says whether a worker lives, as far as the store knows."""
+    lives: Lives
     deliver: Callable[[Iterable[Delivery]], None] = lambda deliveries: None
     """Takes deliveries whose run's end is durable."""
 
@@ -60,6 +67,8 @@ class Drive:
     state: RunState
     journal: RunJournal
     token: ControlToken
+    abandoned: bool = False
+    """Its last owner died."""
     began: float = field(default_factory=time.monotonic)
     step_began: float = field(default_factory=time.monotonic)
     tools: dict[str, Tool | ToolError] | None = None

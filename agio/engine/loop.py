@@ -73,7 +73,7 @@ async def drive_run(
     _take_orders(state, token.run)
     journal = RunJournal(writer, claim.run, head=state.head, position=len(state.messages))
     journal.on_lost = token.lose
-    drive = Drive(services=services, state=state, journal=journal, token=token)
+    drive = Drive(services=services, state=state, journal=journal, token=token, abandoned=claim.abandoned)
     journal.on_record = drive.take_record
     token.on_change = lambda before, after: _acknowledge(drive, before, after)
     try:
@@ -358,8 +358,10 @@ async def _give_back(drive: Drive, *, handed_over: bool) -> None:
 
 async def _go_without_key(drive: Drive) -> bool:
     """Pass the run on to the worker that holds its caller's key; if that died, let it rest until one comes."""
-    holder = holder_of(drive.token.run)
-    if holder is not None and holder != drive.services.worker_id and await drive.services.lives(holder):
+    holder, services = holder_of(drive.token.run), drive.services
+    is_elsewhere = holder is not None and holder != services.worker_id
+    # If it is dead though it has not retired, the run comes back as abandoned.
+    if holder is not None and is_elsewhere and await services.lives(holder, for_sure=drive.abandoned):
         drive.closing = True
         drive.journal.seal()
         await drive.journal.flush()

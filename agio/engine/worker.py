@@ -257,8 +257,13 @@ class Worker:
         now = asyncio.get_running_loop().time()
         return now >= self._patience_until and now - self._beat_at <= self._settings.silence_s
 
-    async def _lives(self, worker_id: str) -> bool:
-        return worker_id == self.id or worker_id in await self._store.living(self._settings.lease_s)
+    async def _lives(self, worker_id: str, *, for_sure: bool) -> bool:
+        """Say whether a worker lives; unless `for_sure`, one that is late with its beats does."""
+        if worker_id == self.id:
+            return True
+        if for_sure:
+            return worker_id in await self._store.living(self._settings.lease_s)
+        return worker_id in await self._store.workers()
 
     async def _owns(self, run: Run) -> bool:
         """Say whether the run is still ours: asks the store only after a silence in which others may have taken it."""

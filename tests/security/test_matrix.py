@@ -134,6 +134,7 @@ async def furnished(folder: Path) -> AsyncIterator[Api]:
         "api_keys": [STATIC, {**FOREIGN, "key": "their-static-key-24-chars"}],
         "bearer_tokens": [BEARER, {**FOREIGN, "key": "their-bearer-token-24-chars"}],
         "jwt_secret": SECRET,
+        "auth_failures": "1000/60",
         "users": {"ann": {**user, "groups": ["ours"]}, "bob": {**user, "groups": ["theirs"]}},
     }
     async with serving(folder, **given) as served:
