@@ -14,7 +14,6 @@ AgioError
 │   └── TooMany         of requests, failures or tokens, for now
 │       ├── TooManyFailures     wrong passwords or keys
 │       └── QuotaExceeded       the group has spent its tokens for now
-│       └── QuotaExceeded       the group's tokens
 ├── ProviderError       the model's endpoint failed (retryable or not)
 ├── ToolError           a tool failed in a way the model may see
 ├── Unsupported         this installation cannot do it
