@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agio import crashes
+from agio.domain import control
 from agio.domain import events as ev
 from agio.domain.errors import KeyMissing, LeaseLost, ProviderError, QuotaExceeded, StoreUnavailable
 from agio.domain.ids import new_id
@@ -16,6 +17,7 @@ from agio.domain.status import RunStatus, StopReason
 from agio.engine.acting import Rest, act
 from agio.engine.calling import call_or_answer
 from agio.engine.children import tell_parent
+from agio.engine.clock import utc_now
 from agio.engine.conducting import conduct
 from agio.engine.drive import Drive, Services
 from agio.engine.journal import JournalWriter, RunJournal
@@ -228,15 +230,7 @@ async def _advance(drive: Drive) -> bool:
     if state.answered:
         await drive.finish()
         return True
-    if not drive.services.keys.has(drive.token.run):
-        return await _go_without_key(drive)
-    if over := drive.over_budget():
-        await drive.hand_on("cancel")
-        await drive.fail("budget_exceeded", over)
-        return True
-    if wait_s := await drive.services.quota.wait_s(state.run.group_id):
-        text = f"the group has spent its tokens; some are free again in {wait_s:.0f} s: retry then"
-        await drive.fail(QuotaExceeded.code, text, retryable=True)
+    if await _may_not_ask(drive):
         return True
     if not state.in_step:
         state.step += 1
@@ -250,6 +244,21 @@ async def _advance(drive: Drive) -> bool:
     except ProviderError as error:
         await drive.fail(error.code, str(error), retryable=error.retryable)
         return True
+
+
+async def _may_not_ask(drive: Drive) -> bool:
+    """Let go of a run that may not call its model now: the key is elsewhere, or what it may spend is spent."""
+    if not drive.services.keys.has(drive.token.run):
+        return await _go_without_key(drive)
+    if over := drive.over_budget():
+        await drive.hand_on("cancel")
+        await drive.fail("budget_exceeded", over)
+        return True
+    if wait_s := await drive.services.quota.wait_s(drive.state.run.group_id):
+        text = f"the group has spent its tokens; some are free again in {wait_s:.0f} s: retry then"
+        await drive.fail(QuotaExceeded.code, text, retryable=True)
+        return True
+    return False
 
 
 async def _think(drive: Drive, *, last: bool) -> bool:
