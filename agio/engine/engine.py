@@ -66,7 +66,7 @@ class Engine:
         self.sessions = Sessions(store, self.commands, self.reading, self.worker.hub)
         self.conversations = Conversations(store, self.sessions, self.reading)
         self.tools = Tools(store, toolbox)
-        self.webhooks = Webhooks(store, client, self.worker.dispatcher.wake)
+        self.webhooks = Webhooks(store, self.agents, client, self.worker.dispatcher.wake)
         self.workflows = Workflows(store, self.agents, self.worker, quota)
         self.scheduler = Scheduler(store, settings, self.starting, self.workflows, self.commands, self.worker.id)
         self.worker.also("schedules", self.scheduler.work)

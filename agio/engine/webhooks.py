@@ -10,6 +10,7 @@ from typing import Any
 from agio.domain.errors import AlreadyExists, Invalid, NotFound, ToolError
 from agio.domain.ids import new_id
 from agio.domain.webhooks import ENDINGS, RESTS, SECRET_PREFIX, Delivery, Webhook, order_again
+from agio.engine.agents import Agents
 from agio.engine.caller import Caller
 from agio.engine.clock import utc_now
 from agio.storage.port import DELIVERIES, WEBHOOKS, Page, Store
@@ -22,8 +23,9 @@ SECRET_BYTES = 32
 class Webhooks:
     """Makes, changes and deletes webhooks. `wake` tells this process's dispatcher that something is due."""
 
-    def __init__(self, store: Store, client: GuardedClient, wake: Callable[[], None]) -> None:
+    def __init__(self, store: Store, agents: Agents, client: GuardedClient, wake: Callable[[], None]) -> None:
         self._store = store
+        self._agents = agents
         self._client = client
         self._wake = wake
 
@@ -35,9 +37,10 @@ class Webhooks:
 
         Raises:
             AlreadyExists: the id is taken.
-            Invalid: the URL cannot be reached from here, or a field is wrong.
+            Invalid: the URL cannot be reached from here, there is no such agent, or a field is wrong.
         """
         self.check_url(url)
+        await self._check_agent(caller, fields.get("agent_id"))
         _check(secret, fields)
         now = utc_now()
         made = Webhook(
@@ -95,6 +98,14 @@ class Webhooks:
         except ToolError as error:
             raise Invalid(str(error), field="url") from error
 
+    async def _check_agent(self, caller: Caller, agent_id: str | None) -> None:
+        if agent_id is None:
+            return
+        try:
+            await self._agents.get(caller, agent_id)
+        except NotFound as error:
+            raise Invalid(str(error), field="agent_id") from error
+
     async def list(self, caller: Caller, *, limit: int, offset: int) -> Page[Webhook]:
         """Return the group's webhooks by time of creation; those of single runs are left out."""
         return await self._store.find(WEBHOOKS, caller.group_id, {"run_id": None}, limit=limit, offset=offset)
@@ -117,6 +128,7 @@ class Webhooks:
         await self.get(caller, webhook_id)
         if "url" in changes:
             self.check_url(changes["url"])
+        await self._check_agent(caller, changes.get("agent_id"))
         _check(changes.get("secret"), changes)
         now = utc_now()
 

@@ -1,6 +1,7 @@
 """Passwords: hashed with argon2id, in a thread, a few at a time, for each takes 64 MiB."""
 
 import asyncio
+from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -9,7 +10,6 @@ MAX_PASSWORD_CHARS = 1024
 AT_ONCE = 4
 
 _hasher = PasswordHasher()
-_NOBODY = _hasher.hash("nobody's password")
 
 
 class Passwords:
@@ -34,9 +34,14 @@ def hash_password(password: str) -> str:
     return _hasher.hash(password)
 
 
+@cache
+def _nobodys_hash() -> str:  # at the first use: every start of a process would wait for it
+    return _hasher.hash("nobody's password")
+
+
 def _check(password_hash: str | None, password: str) -> bool:
     try:
-        _hasher.verify(password_hash or _NOBODY, password)
+        _hasher.verify(password_hash or _nobodys_hash(), password)
     except (VerificationError, InvalidHashError):
         return False
     return password_hash is not None

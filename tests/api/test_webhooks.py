@@ -35,6 +35,13 @@ async def test_a_webhook_is_made_shown_changed_and_deleted(api: Api):
         await api.call("GET", path, expect=404)
 
 
+async def test_an_agent_that_does_not_exist_is_refused(api: Api):
+    problem = await api.call("POST", "/webhooks", {"url": URL, "agent_id": "nobody"}, expect=422)
+    assert problem["errors"][0]["field"] == "agent_id"
+    made = await api.call("POST", "/webhooks", {"url": URL}, expect=201)
+    await api.call("PATCH", f"/webhooks/{made['id']}", {"agent_id": "nobody"}, expect=422)
+
+
 async def test_a_repeated_request_makes_one_webhook_and_tells_no_secret(api: Api):
     first = await api.call("POST", "/webhooks", {"url": URL}, expect=201, Idempotency_Key="k")
     again = await api.call("POST", "/webhooks", {"url": URL}, expect=201, Idempotency_Key="k")
