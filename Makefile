@@ -33,7 +33,7 @@ run: install ## start the server, on port 8000 unless AGIO_PORT says otherwise
 
 test: .venv/.stamp-dev ## run the UI's tests, a browser's among them, and the whole Python suite
 ifneq ($(HAS_UI),)
-	@$(MAKE) --no-print-directory frontend/node_modules/.stamp
+	@$(MAKE) --no-print-directory frontend/node_modules/.stamp tests/a2a_js/node_modules/.stamp
 	cd frontend && CI=true npm run --silent test
 	@$(MAKE) --no-print-directory frontend/dist/index.html
 	cd frontend && CI=true $(UI_PYTHON) npm run --silent browser
@@ -105,6 +105,10 @@ clean: ## remove what was built or cached; keeps .venv, node_modules and databas
 
 .venv/.stamp-docs: .venv/.stamp-run requirements-docs.txt
 	$(PIP) install -r requirements-docs.txt
+	@touch $@
+
+tests/a2a_js/node_modules/.stamp: tests/a2a_js/package.json
+	npm install --prefix tests/a2a_js --no-package-lock --no-audit --no-fund --loglevel=error
 	@touch $@
 
 frontend/node_modules/.stamp: frontend/package.json $(wildcard frontend/package-lock.json)
