@@ -2,11 +2,11 @@
 
 PYTHON ?= python3
 PIP    := .venv/bin/python -m pip --quiet --disable-pip-version-check
-# Two workers: the suite waits for servers more than it computes. Tests that must not run beside each
+# Three workers on two cores: the suite waits for servers as much as it computes. Tests that must not run beside each
 # other carry the same pytest.mark.xdist_group.
 # A failure is tried again, and said to be ("R" and a count in the closing line): the suite kills and freezes real
 # servers on machines that others use too. A test that fails three times fails.
-PYTEST_ARGS ?= -n 2 --dist loadgroup --reruns 2
+PYTEST_ARGS ?= -n 3 --dist loadgroup --reruns 2
 # Of `make faults`, for each store; the same seed does the same in another order of events.
 FAULTS_SECONDS ?= 900
 FAULTS_SEED ?= 1

@@ -39,7 +39,7 @@ database = "none"
 negative_data_rejection.expected-statuses = [400, 404, 405, 409, 413, 422]
 
 [phases.fuzzing]
-generation.max-examples = 3
+generation.max-examples = 1
 
 [phases.stateful]
 generation.max-examples = 4

@@ -26,6 +26,10 @@ NO_BULK = "mongomock's bulk writes do not take the `sort` that PyMongo hands the
 NO_LOOKUP = "mongomock has no $lookup with a pipeline"
 MOCK_CANNOT: Mapping[str, str] = {
     "TestClaimingAtOnce.test_no_abandoned_run_is_claimed_twice": NO_BULK,
+    "TestClaimingSeveral.test_so_many_are_claimed_in_one_call": NO_BULK,
+    "TestClaimingSeveral.test_groups_take_turns_from_call_to_call": NO_BULK,
+    "TestClaimingSeveral.test_only_those_with_commands_where_no_others_are_allowed": NO_BULK,
+    "TestClaimingSeveral.test_no_run_is_claimed_twice": NO_BULK,
     "TestAppend.test_results_of_a_batch_are_in_its_order": NO_BULK,
     "TestAppend.test_batch_spans_groups": NO_BULK,
     "TestAppend.test_batch_of_two_hundred_runs_is_appended_whole": NO_LOOKUP,

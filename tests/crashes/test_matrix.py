@@ -107,7 +107,9 @@ def both(places: dict[str, int]) -> Any:
 
 
 def test_every_place_has_its_test():
-    assert PLACES.keys() == LATER.keys() | {"accept", "fork", "drain"}, "the last three are in test_accepting.py"
+    accepting = {"accept", "fork", "drain"}  # test_accepting.py
+    telling = {"hold", "sent"}  # a webhook's; tests/engine/test_webhooks.py stops processes there
+    assert PLACES.keys() == LATER.keys() | accepting | telling
 
 
 @both(LATER)
