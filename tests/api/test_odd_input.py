@@ -162,6 +162,7 @@ async def test_every_creating_call_names_its_headers(tmp_path: Path):
         *("chat", "startRun", "createAgent", "createSession", "createTool", "retryRun"),
         *("restoreCheckpoint", "forkCheckpoint", "markCheckpoint", "markRunCheckpoint"),
         *("kawaiChat", "fireflyRun", "fireflyStream", "createAccessKey"),
+        *("createWebhook", "createSchedule", "runSchedule", "startWorkflow"),
     }
 
 
