@@ -2330,6 +2330,12 @@ export interface components {
         };
         /** @enum {string} */
         Permission: "read" | "run" | "build" | "admin";
+        PlaceView: {
+            depth: number;
+            parent_run_id: string;
+            root_run_id: string;
+            task_id: string;
+        };
         PlanBody: {
             modifications?: components["schemas"]["Modifications"] | null;
         };
@@ -2392,6 +2398,7 @@ export interface components {
             parent?: components["schemas"]["ParentView"] | null;
             pause_requested: boolean;
             pending_approvals: string[];
+            place?: components["schemas"]["PlaceView"] | null;
             preview: string;
             session_id: string;
             started_at?: string | null;
@@ -2433,6 +2440,7 @@ export interface components {
             parent?: components["schemas"]["ParentView"] | null;
             pause_requested: boolean;
             pending_approvals: string[];
+            place?: components["schemas"]["PlaceView"] | null;
             preview: string;
             queue_position?: number | null;
             response?: string | null;
