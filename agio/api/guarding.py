@@ -20,8 +20,11 @@ EVERYWHERE = {
     "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",
 }
-NOTHING = "default-src 'none'; frame-ancestors 'none'"
-"""An answer of the API is no page: should a browser take it for one, it may load and do nothing."""
+NOTHING = "default-src 'none'; connect-src *; frame-ancestors 'none'"
+"""An answer of the API is no page: should a browser take it for one, it may load and run nothing.
+
+Connections are left to the browser's console, where developers try event streams.
+"""
 PAGES = ("/docs", "/redoc", "/api-docs", "/api-redoc", "/ui", "/docs-assets")
 
 

@@ -353,6 +353,8 @@ class TestFind:
             (DELIVERIES, "webhook_id", "the-webhook", "the-webhook-2"),
             (DELIVERIES, "run_id", "the-run", "the-run-2"),
             (DELIVERIES, "state", "due", "held"),
+            (SCHEDULES, "enabled", True, False),
+            (FIRES, "schedule_id", "the-schedule", "the-schedule-2"),
         ],
     )
     async def test_filter_demands_equality(
