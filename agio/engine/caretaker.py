@@ -8,18 +8,16 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from agio.domain.duties import Duty, entrust
-from agio.domain.errors import AlreadyExists, NotFound, StoreUnavailable
+from agio.domain.errors import StoreUnavailable
 from agio.domain.status import RunStatus
 from agio.engine.clock import utc_now
+from agio.engine.duties import is_entrusted
 from agio.engine.upkeep import collect_garbage, compact_runs, delete_expired
-from agio.storage.port import DUTIES, Store
+from agio.storage.port import Store
 
 log = logging.getLogger(__name__)
 
 DUTY = "upkeep"
-NOBODYS = ""
-"""The group of what belongs to the installation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,29 +54,12 @@ class Caretaker:
         while True:
             await asyncio.sleep(self._settings.pause_s)
             try:
-                if await self._is_entrusted():
+                if await is_entrusted(self._store, DUTY, self._worker_id, self._lease_s):
                     await self._pass()
             except StoreUnavailable as error:
                 log.warning("store away, upkeep waits", extra={"error": str(error)})
             except Exception:
                 log.exception("upkeep failed; it is tried again in the next pass")
-
-    async def _is_entrusted(self) -> bool:
-        """Say whether this worker has the duty; take it when its holder is dead."""
-        living = await self._store.living(self._lease_s)
-
-        def change(duty: Duty) -> Duty:
-            return entrust(duty, self._worker_id, living=living)
-
-        try:
-            duty = await self._store.update(DUTIES, NOBODYS, DUTY, change)
-        except NotFound:
-            mine = Duty(id=DUTY, group_id=NOBODYS, holder=self._worker_id, created_at=utc_now())
-            try:
-                duty = await self._store.insert(DUTIES, mine)
-            except AlreadyExists:  # another one was quicker
-                return False
-        return duty.holder == self._worker_id
 
     async def _pass(self) -> None:
         now = utc_now()

@@ -12,7 +12,6 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from agio.domain.duties import Duty, entrust
 from agio.domain.errors import AgioError, AlreadyExists, InvalidTransition, NotFound, StoreUnavailable
 from agio.domain.runs import Run
 from agio.domain.schedules import (
@@ -31,15 +30,15 @@ from agio.engine.caller import Caller
 from agio.engine.clock import utc_now
 from agio.engine.commands import Commands
 from agio.engine.cron import following, last_until
+from agio.engine.duties import is_entrusted
 from agio.engine.settings import EngineSettings
 from agio.engine.starting import Starting, StartRequest
 from agio.engine.workflows import Fallback, WorkflowRequest, Workflows
-from agio.storage.port import DUTIES, FIRES, SCHEDULES, Store
+from agio.storage.port import FIRES, SCHEDULES, Store
 
 log = logging.getLogger(__name__)
 
 DUTY = "schedules"
-NOBODYS = ""
 AT_ONCE = 16
 """Schedules that are dealt with at the same time."""
 BATCH = 200
@@ -91,20 +90,7 @@ class Scheduler:
                 return looked
 
     async def _is_entrusted(self) -> bool:
-        living = await self._store.living(self._settings.lease_s)
-
-        def change(duty: Duty) -> Duty:
-            return entrust(duty, self._worker_id, living=living)
-
-        try:
-            duty = await self._store.update(DUTIES, NOBODYS, DUTY, change)
-        except NotFound:
-            mine = Duty(id=DUTY, group_id=NOBODYS, holder=self._worker_id, created_at=utc_now())
-            try:
-                duty = await self._store.insert(DUTIES, mine)
-            except AlreadyExists:  # another one was quicker
-                return False
-        return duty.holder == self._worker_id
+        return await is_entrusted(self._store, DUTY, self._worker_id, self._settings.lease_s)
 
     async def _deal_with(self, schedule: Schedule, now: datetime, turns: asyncio.Semaphore) -> bool:
         """Do what is due of one schedule; False when it could not be."""

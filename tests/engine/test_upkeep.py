@@ -13,9 +13,10 @@ from agio.domain.errors import NotFound, StoreUnavailable
 from agio.domain.runs import Run, RunFilter
 from agio.domain.status import RunStatus
 from agio.engine import upkeep
-from agio.engine.caretaker import DUTY, NOBODYS, UpkeepSettings
+from agio.engine.caretaker import DUTY, UpkeepSettings
 from agio.engine.clock import utc_now
 from agio.engine.continuing import ForkRequest
+from agio.engine.duties import NOBODYS
 from agio.engine.engine import Engine
 from agio.engine.tail import Draining
 from agio.storage.port import BRANCHES, DUTIES, SESSIONS
