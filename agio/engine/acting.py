@@ -94,7 +94,7 @@ async def _consider(drive: Drive, call: ToolCall) -> _Planned | Rest | None:
     """Decide what becomes of one call; None: it is answered."""
     state = drive.state
     if call.id in state.tool_results:
-        _answer_given(drive, call, state.tool_results.pop(call.id))
+        _answer_result(drive, call, state.tool_results.pop(call.id))
         return None
     if call.name == DELEGATE and state.spec.team:
         return await _delegate(drive, call)
@@ -123,10 +123,7 @@ async def _delegate(drive: Drive, call: ToolCall) -> Rest | None:
         return None
     if answer is None:
         return Rest.CHILDREN
-    drive.journal.emit(
-        ev.ToolCallCompleted(step=drive.state.step, tool_call_id=call.id, name=call.name, duration_ms=0, result=answer)
-    )
-    _answer(drive, call, answer)
+    _answer_result(drive, call, answer)
     return None
 
 
@@ -289,20 +286,18 @@ async def _call(drive: Drive, one: _Planned) -> None:
             drive.journal.emit(ev.Warned(code=error.code, message=f"tool call {call.name!r}: {error}"))
         _answer_error(drive, call, error, duration_ms=round((time.monotonic() - began) * 1000))
         return
-    took = round((time.monotonic() - began) * 1000)
-    drive.journal.emit(
-        ev.ToolCallCompleted(step=drive.state.step, tool_call_id=call.id, name=call.name, duration_ms=took, result=text)
-    )
-    _answer(drive, call, text)
+    _answer_result(drive, call, text, duration_ms=round((time.monotonic() - began) * 1000))
 
 
 def _answer(drive: Drive, call: ToolCall, content: Content, error: str | None = None) -> None:
     drive.say(Message(id=new_id(), role="tool", content=content, tool_call_id=call.id, name=call.name, error=error))
 
 
-def _answer_given(drive: Drive, call: ToolCall, content: Content) -> None:
+def _answer_result(drive: Drive, call: ToolCall, content: Content, duration_ms: int = 0) -> None:
     drive.journal.emit(
-        ev.ToolCallCompleted(step=drive.state.step, tool_call_id=call.id, name=call.name, duration_ms=0, result=content)
+        ev.ToolCallCompleted(
+            step=drive.state.step, tool_call_id=call.id, name=call.name, duration_ms=duration_ms, result=content
+        )
     )
     _answer(drive, call, content)
 
