@@ -1,0 +1,15 @@
+"""Kasal's wire: its resources under `/api/v1`, and under `/api` like everything else (seed items S7 to S69)."""
+
+from fastapi import APIRouter, FastAPI
+
+from agio.api.protocols.plain import add_tag
+
+ROUTERS: tuple[APIRouter, ...] = ()
+
+
+def install(app: FastAPI) -> None:
+    """Add the wire's routes, under both prefixes, and its tag."""
+    for router in ROUTERS:
+        app.include_router(router, prefix="/api")
+        app.include_router(router, prefix="/api/v1", include_in_schema=False)
+    add_tag(app, "kasal", "Kasal's resources: crews, tasks, executions, their history, logs and traces.")
