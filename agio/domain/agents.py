@@ -26,11 +26,16 @@ class AgentSnapshot:
     """Upper bound of one answer, in tokens."""
     params: dict[str, Any] = field(default_factory=dict)
     """Further fields of the model request, handed on as they are."""
+    api_key_name: str | None = None
+    """The stored key that the provider is called with; None: whichever fits it."""
 
     @property
     def digest(self) -> str:
         """SHA-256 of the content, in hex."""
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        content = asdict(self)
+        if self.api_key_name is None:  # snapshots of earlier releases have no such field, and keep their digest
+            del content["api_key_name"]
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
 

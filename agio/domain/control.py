@@ -105,6 +105,18 @@ def request_resume(
     return _queue(replace(run, pause=None), _merge(run.order, order), at)
 
 
+def hand_resume_on(run: Run, *, by: str, at: datetime, llm_key: str | None) -> Run:
+    """Return a child run after its parent was told to go on: it goes on if it was paused, or waits for a key.
+
+    `llm_key`: where the parent's key is; a child that works with a former one uses this one from now on.
+    """
+    fresh = replace(run, llm_key=llm_key) if llm_key is not None and not run.is_terminal else run
+    lacks_key = run.status is RunStatus.WAITING and run.reason == StopReason.LLM_KEY_MISSING
+    if run.status is RunStatus.PAUSED or run.pause is not None or (lacks_key and llm_key != run.llm_key):
+        return request_resume(fresh, by=by, at=at, llm_key=fresh.llm_key if lacks_key else None)
+    return run if fresh == run else fresh
+
+
 def _merge(earlier: Order | None, later: Order) -> Order:
     """Return one order that says all that two say, the earlier of which nobody has acted on."""
     if earlier is None:

@@ -135,7 +135,8 @@ class ProviderError(AgioError):
 
     `code` of an instance is one of `provider_auth`, `provider_rejected`, `provider_rate_limited`,
     `provider_timeout`, `provider_unavailable`, `provider_stream_broken`, `context_exceeded`,
-    `provider_not_configured`, `provider_flood`, `llm_key_missing`, `llm_key_unreadable`.
+    `provider_not_configured`, `provider_flood`, `llm_key_missing`, `llm_key_unreadable`, `llm_key_unknown`,
+    `answer_unusable`.
     """
 
     def __init__(

@@ -170,4 +170,6 @@ def _modify(snapshot: AgentSnapshot, modifications: Mapping[str, Any]) -> AgentS
     changes = {key: value for key, value in modifications.items() if key in AGENT_KEYS}
     if "tools" in changes:
         changes["tools"] = tuple(changes["tools"])
+    if changes.get("provider", snapshot.provider) != snapshot.provider:
+        changes["api_key_name"] = None  # it was the other one's
     return replace(snapshot, **changes)

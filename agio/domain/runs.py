@@ -188,7 +188,8 @@ class Run:
     user_id: str | None = None
     """Whose stored keys it calls models with; None: its group's alone."""
     llm_key: str | None = None
-    """Where the key is that came with its request, as `<worker>/<id>`: in that process's memory, nowhere else."""
+    """Where the key is that came with its request, as `<worker>/<id>[/<provider>]`: in that process's memory, nowhere
+    else. Child runs have their parent's."""
     passed_on: bool = False
     """Its owner was named by another worker, and has not noticed yet."""
     created_by: str = "anonymous"

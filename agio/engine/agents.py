@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from agio.domain.agents import Agent
+from agio.domain.agents import Agent, AgentSnapshot
 from agio.domain.errors import AlreadyExists, Conflict, Invalid, NotFound
 from agio.domain.runs import RunFilter
 from agio.domain.status import LIVE
 from agio.engine.caller import Caller
 from agio.engine.clock import utc_now
 from agio.providers.base import Providers
-from agio.storage.port import AGENT_VERSIONS, AGENTS, AgentVersion, Page, Store
+from agio.storage.port import AGENT_VERSIONS, AGENTS, MODELS, AgentVersion, Page, Store
 from agio.tools.base import Toolbox
 
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
@@ -172,6 +172,21 @@ class Agents:
             tools=modifications.get("tools") or (),
             at="modifications.",
         )
+
+    async def pin(self, caller: Caller, agent: Agent) -> AgentSnapshot:
+        """Return what a run of the agent pins now: a stored model that it names is what its provider is asked.
+
+        Agents made in Python name a provider's own model.
+        """
+        return agent.snapshot() if agent.source == "code" else await self.resolve(caller, agent.snapshot())
+
+    async def resolve(self, caller: Caller, snapshot: AgentSnapshot) -> AgentSnapshot:
+        """Return the snapshot with the stored model that it names, if there is one of that name."""
+        try:
+            stored = await self._store.get(MODELS, caller.group_id, snapshot.model)
+        except NotFound:
+            return snapshot
+        return stored.apply(snapshot)
 
     async def _keep_version(self, agent: Agent) -> None:
         record = AgentVersion(

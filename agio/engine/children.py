@@ -108,7 +108,7 @@ async def read_ledger(store: RunStore, run: Run) -> Ledger:
 async def begin(store: RunStore, notify: Notify, parent: Run, run_id: str, birth: Birth) -> None:
     """Create a child run, unless it is there; any worker may claim it."""
     now = utc_now()
-    caller = Caller(parent.created_by, parent.group_id)
+    caller = Caller(parent.created_by, parent.group_id, parent.user_id)
     run = new_run(caller, parent.session_id, run_id, birth.snapshot, now, run_id, birth.spec.input)
     above = parent.place
     place = Place(
@@ -117,7 +117,7 @@ async def begin(store: RunStore, notify: Notify, parent: Run, run_id: str, birth
         task_id=birth.task_id,
         depth=above.depth + 1 if above else 1,
     )
-    run = replace(run, place=place)
+    run = replace(run, place=place, llm_key=parent.llm_key)
     branch = Branch(
         id=run_id,
         group_id=parent.group_id,
@@ -194,8 +194,7 @@ async def hand_on(
                 return control.request_pause(record, by=by, at=now, mode=mode, reason=asked.reason if asked else None)
             case "resume":
                 by = run.order.by if run.order else "system"
-                is_paused = record.status is RunStatus.PAUSED or record.pause is not None
-                return control.request_resume(record, by=by, at=now) if is_paused else record
+                return control.hand_resume_on(record, by=by, at=now, llm_key=run.llm_key)
             case "cancel":
                 wish = run.cancel
                 by, reason = (wish.by, wish.reason) if wish else ("system", None)

@@ -100,7 +100,7 @@ class Commands:
         request = replace(request, verdicts=own)
         now = utc_now()
         words = (Words(id=new_id(), content=request.message),) if request.message is not None else ()
-        held = self._keys.hold(caller.llm_key)
+        held = self._keys.hold(caller.llm_key, of=(caller.group_id, run_id))
 
         def change(record: Run) -> Run:
             if request.verdicts and record.status not in RESTING and record.pause is None and not words:

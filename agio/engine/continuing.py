@@ -77,6 +77,8 @@ class Continuing:
         await self._agents.check_modifications(caller, modifications)
         offset, messages = await self._tail(caller, checkpoint, modifications)
         plan = plan_fork(checkpoint, messages, snapshot, modifications, offset=offset)
+        if "model" in modifications and "provider" not in modifications:
+            plan = replace(plan, snapshot=await self._agents.resolve(caller, plan.snapshot))
         return Origin(checkpoint=checkpoint, run=run, spec=spec, snapshot=snapshot, plan=plan)
 
     async def _checkpoint(self, caller: Caller, checkpoint_id: str) -> Checkpoint:
@@ -277,7 +279,8 @@ class Continuing:
         digest = plan.snapshot.digest if plan else run.agent_digest
 
         words = (Words(id=new_id(), content=plan.query),) if plan is not None and plan.query is not None else ()
-        held = self._worker.keys.hold(caller.llm_key, plan.snapshot.provider if plan else None)
+        provider = plan.snapshot.provider if plan else None
+        held = self._worker.keys.hold(caller.llm_key, provider, of=(caller.group_id, run.id))
 
         def change(record: Run) -> Run:
             fresh = control.request_attempt(

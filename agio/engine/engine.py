@@ -10,9 +10,11 @@ from agio.engine.caller import Caller
 from agio.engine.commands import Commands
 from agio.engine.continuing import Continuing
 from agio.engine.conversations import Conversations
+from agio.engine.generating import Generating
 from agio.engine.hub import Published
 from agio.engine.keyed import KeyedRequests
 from agio.engine.keys import NO_STORED_KEYS, StoredKeys
+from agio.engine.models import Models
 from agio.engine.observer import NOBODY, Observer
 from agio.engine.quota import NO_QUOTA, Quota
 from agio.engine.reading import Reading
@@ -22,6 +24,7 @@ from agio.engine.sessions import Sessions
 from agio.engine.settings import EngineSettings
 from agio.engine.starting import Starting
 from agio.engine.tail import Draining, Selection, tail, tail_many
+from agio.engine.templates import Templates
 from agio.engine.tools import Tools
 from agio.engine.trees import Trees
 from agio.engine.webhooks import Webhooks
@@ -71,6 +74,9 @@ class Engine:
         self.scheduler = Scheduler(store, settings, self.starting, self.workflows, self.commands, self.worker.id)
         self.worker.also("schedules", self.scheduler.work)
         self.schedules = Schedules(store, self.agents, self.workflows, self.scheduler)
+        self.models = Models(store, providers)
+        self.templates = Templates(store)
+        self.generating = Generating(providers, self.agents, self.worker.keys, quota)
         self.trees = Trees(store, self.reading, self.worker.hub)
 
     def tail(

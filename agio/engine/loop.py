@@ -248,7 +248,7 @@ async def _advance(drive: Drive) -> bool:
 
 async def _may_not_ask(drive: Drive) -> bool:
     """Let go of a run that may not call its model now: the key is elsewhere, or what it may spend is spent."""
-    if not drive.services.keys.has(drive.token.run):
+    if not drive.services.keys.has(drive.token.run, drive.state.snapshot.provider):
         return await _go_without_key(drive)
     if over := drive.over_budget():
         await drive.hand_on("cancel")

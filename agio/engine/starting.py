@@ -186,7 +186,10 @@ class Starting:
             changes["tools"] = tuple(changes["tools"])
         if request.max_steps is not None:
             changes["max_steps"] = request.max_steps
-        return replace(agent.snapshot(), **changes)
+        if "model" in changes or "provider" in changes:
+            snapshot = replace(agent.snapshot(), **changes)
+            return snapshot if "provider" in changes else await self._agents.resolve(caller, snapshot)
+        return replace(await self._agents.pin(caller, agent), **changes)
 
     async def _session(
         self, caller: Caller, request: StartRequest, agent: Agent, now: datetime

@@ -187,7 +187,7 @@ async def _back_off(drive: Drive, error: ProviderError, attempt: int) -> Stop | 
 async def _stream(drive: Drive, request: ModelRequest, answer: Answer, *, show: bool) -> None:
     name = drive.state.snapshot.provider
     provider = drive.services.providers.get(name)
-    key = await drive.services.keys.find(drive.token.run, name)
+    key = await drive.services.keys.find(drive.token.run, name, drive.state.snapshot.api_key_name)
     async with provider.stream(replace(request, api_key=key) if key else request) as batches:
         async for batch in batches:
             _take(drive, batch, answer, show=show)

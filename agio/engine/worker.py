@@ -12,7 +12,7 @@ from typing import Any
 
 from agio import crashes
 from agio.domain import control
-from agio.domain.errors import Conflict, StoreUnavailable
+from agio.domain.errors import Conflict, NotFound, StoreUnavailable
 from agio.domain.ids import new_id
 from agio.domain.llm_keys import CallersKey
 from agio.domain.runs import Run
@@ -236,6 +236,13 @@ class Worker:
                 sweep_left_s = self._settings.sweep_s
                 await self._try(self._store.sweep())
                 await self._try(self._forgetting.work())
+                await self._try(self.keys.forget_ended(self._has_ended))
+
+    async def _has_ended(self, group_id: str, run_id: str) -> bool:
+        try:
+            return (await self._store.get_run(group_id, run_id)).is_terminal
+        except NotFound:
+            return True
 
     async def _beat(self) -> None:
         await self._send_beat()
@@ -309,7 +316,8 @@ class Worker:
         has no message. Raises as `RunStore.create_run`.
         """
         creation = replace(creation, run=self._observer.accepted(creation.run))
-        if (held := self.keys.hold(key, creation.snapshot.provider)) is None:
+        of = (creation.run.group_id, creation.run.id)
+        if (held := self.keys.hold(key, creation.snapshot.provider, of=of)) is None:
             return await self._accept(creation, is_blank=is_blank)
         try:
             return await self._accept(replace(creation, run=replace(creation.run, llm_key=held)), is_blank=is_blank)
@@ -443,7 +451,7 @@ class Worker:
             log.exception("a run was dropped; its lease will run out", extra={"run_id": run.id})
         finally:
             held = self._tokens.get(run.id)
-            if held is not None and held.run.is_terminal:
+            if held is not None and held.run.is_terminal and held.run.place is None:  # children use their parent's
                 self.keys.drop(held.run.llm_key)
             if held is not None and held.run.epoch == run.epoch:  # else this worker has taken the run back meanwhile
                 del self._tokens[run.id]

@@ -98,6 +98,7 @@ class Workflows:
         run = new_run(caller, session.id, branch.id, workflow_snapshot(workflow), now, request.run_id, prompt)
         run = replace(
             run,
+            user_id=caller.user_id or request.user_id,
             detached=request.detached,
             tags=request.tags,
             metadata=request.metadata,
@@ -112,7 +113,7 @@ class Workflows:
             branch=branch,
         )
         try:
-            return await self._worker.accept(creation, is_blank=True)
+            return await self._worker.accept(creation, caller.llm_key, is_blank=True)
         except AlreadyExists:
             raise AlreadyExists(f"there is a run {run.id!r} already") from None
 
@@ -175,7 +176,7 @@ class Workflows:
             await self._agents.check(
                 caller, provider=member.provider or fallback.provider, tools=member.tools, at=f"agents.{name}."
             )
-            return _described(caller, member, fallback).snapshot()
+            return await self._agents.pin(caller, _described(caller, member, fallback))
         try:
             agent = await self._agents.get(caller, stored_id or name)
         except NotFound:
@@ -183,7 +184,7 @@ class Workflows:
             raise Invalid(f"there is no agent {stored_id!r}; the crew's are: {known}", field=at) from None
         if not agent.enabled:
             raise Conflict(f"the agent {agent.id!r} is disabled; enable it first")
-        return agent.snapshot()
+        return await self._agents.pin(caller, agent)
 
 
 def _described(caller: Caller, member: Member, fallback: Fallback) -> Agent:

@@ -43,7 +43,7 @@ def fill_schema(schema: Mapping[str, Any], text: str, known: Mapping[str, Any] |
             return True
         case "null":
             return None
-    return text
+    return _shortened(text, schema.get("maxLength"))
 
 
 def message_arguments(text: str) -> dict[str, Any]:
@@ -59,6 +59,14 @@ def find_url(text: str) -> str | None:
     """Return the first web address in the text."""
     found = _URL.search(text)
     return found[0].rstrip(".,;") if found else None
+
+
+def _shortened(text: str, most: object) -> str:
+    """Return the text, cut behind a word where it is longer than the schema allows."""
+    if not isinstance(most, int) or len(text) <= most:
+        return text
+    words = text[:most].rpartition(" ")[0]
+    return words or text[:most]
 
 
 def _type_of(schema: Mapping[str, Any]) -> str:

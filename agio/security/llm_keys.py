@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from agio.domain.errors import AlreadyExists, NotFound, ProviderError
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 
 HINT_CHARS = 4
 UNREADABLE = "llm_key_unreadable"
+UNKNOWN = "llm_key_unknown"
 USUAL_NAME = "default"
 
 
@@ -47,10 +49,36 @@ class LlmKeys:
         self, group_id: str, provider: str, secret: str, *, user_id: str | None, by: str, name: str = USUAL_NAME
     ) -> tuple[LlmKey, bool]:
         """Keep a key, in place of the one for the same user, provider and name; return it, and whether it is new."""
+        fresh = self._make(group_id, provider, secret, user_id=user_id, by=by, name=name)
+        while True:
+            try:
+                return await self._insert(fresh), True
+            except AlreadyExists:
+                for known in await self._of(group_id, user_id):
+                    if known.place == fresh.place:
+                        return await self._replace(known, fresh), False
+
+    async def add(
+        self, group_id: str, provider: str, secret: str, *, user_id: str | None, by: str, name: str, key_id: str
+    ) -> LlmKey:
+        """Keep a key under an id; as `put`, but in nobody's place. Where the id is taken, an earlier try kept it.
+
+        Raises:
+            AlreadyExists: there is one of the same user, provider and name.
+        """
+        fresh = self._make(group_id, provider, secret, user_id=user_id, by=by, name=name)
+        try:
+            return await self._insert(replace(fresh, id=key_id))
+        except AlreadyExists:
+            with suppress(NotFound):
+                return await self.get(group_id, key_id)
+            raise AlreadyExists(f"there is a key {name!r} for {fresh.provider} already") from None
+
+    def _make(self, group_id: str, provider: str, secret: str, *, user_id: str | None, by: str, name: str) -> LlmKey:
         provider = self._canonical(provider)
         now = self._clock()
-        place = json.dumps([user_id, provider, name])
-        fresh = LlmKey(
+        place = _place(user_id, provider, name)
+        return LlmKey(
             id=new_id(),
             group_id=group_id,
             place=place,
@@ -58,33 +86,59 @@ class LlmKeys:
             name=name,
             user_id=user_id,
             sealed=self._seal(secret, group_id, place),
-            hint=secret[-HINT_CHARS:] if len(secret) >= 4 * HINT_CHARS else "",
+            hint=_hint(secret),
             created_by=by,
             created_at=now,
             updated_at=now,
         )
-        if self._sealer is None:
-            if not self._memory:
-                log.warning("model keys are kept in the memory of this process only: AGIO_SECRET_KEY is not set")
-            known = self._memory.get(_in(group_id, place))
-            made = replace(fresh, id=known.id, created_at=known.created_at) if known else fresh
-            self._memory[_in(group_id, place)] = made
-            return made, known is None
-        while True:
-            try:
-                return await self._store.insert(LLM_KEYS, fresh), True
-            except AlreadyExists:
-                for known in await self._of(group_id, user_id):
-                    if known.place == place:
-                        return await self._replace(known, fresh), False
+
+    async def _insert(self, fresh: LlmKey) -> LlmKey:
+        """Raises `AlreadyExists`: its place is taken."""
+        if self._sealer is not None:
+            return await self._store.insert(LLM_KEYS, fresh)
+        if not self._memory:
+            log.warning("model keys are kept in the memory of this process only: AGIO_SECRET_KEY is not set")
+        if self._memory.setdefault(_in(fresh.group_id, fresh.place), fresh) is not fresh:
+            raise AlreadyExists
+        return fresh
+
+    async def change(self, group_id: str, key_id: str, *, name: str | None, secret: str | None) -> LlmKey:
+        """Give a key another name, another text, or both; None: as it was.
+
+        Raises:
+            NotFound: there is no such key. AlreadyExists: the new name is taken.
+            ProviderError: its text cannot be read, so that it cannot be kept under another name.
+        """
+        known = await self.get(group_id, key_id)
+        name = known.name if name is None else name
+        text = await self._open(known) if secret is None else secret
+        place = _place(known.user_id, known.provider, name)
+        fresh = replace(
+            known,
+            name=name,
+            place=place,
+            sealed=self._seal(text, group_id, place),
+            hint=known.hint if secret is None else _hint(secret),
+            updated_at=self._clock(),
+        )
+        try:
+            return await self._replace(known, fresh)
+        except AlreadyExists:
+            raise AlreadyExists(f"there is a key {name!r} for {known.provider} already") from None
 
     async def _replace(self, known: LlmKey, fresh: LlmKey) -> LlmKey:
-        return await self._store.update(
-            LLM_KEYS,
-            known.group_id,
-            known.id,
-            lambda record: replace(record, sealed=fresh.sealed, hint=fresh.hint, updated_at=fresh.updated_at),
-        )
+        """Put a key's new name and text in its record. Raises `AlreadyExists`: its place is another one's."""
+        changes = {name: getattr(fresh, name) for name in ("name", "place", "sealed", "hint", "updated_at")}
+        if self._sealer is not None:
+            return await self._store.update(
+                LLM_KEYS, known.group_id, known.id, lambda record: replace(record, **changes)
+            )
+        at = _in(fresh.group_id, fresh.place)
+        if at in self._memory and self._memory[at].id != known.id:
+            raise AlreadyExists
+        self._memory.pop(_in(known.group_id, known.place), None)
+        self._memory[at] = replace(known, **changes)
+        return self._memory[at]
 
     async def list(self, group_id: str, *, users: Iterable[str | None] | None, limit: int, offset: int) -> Page[LlmKey]:
         """Return records, oldest first; `users`: of these only, None among them being the group's own."""
@@ -116,19 +170,26 @@ class LlmKeys:
         if self._memory.pop(_in(group_id, key.place), None) is None:
             await self._store.delete(LLM_KEYS, group_id, key_id)
 
-    async def find(self, group_id: str, user_id: str | None, provider: str) -> str | None:
+    async def find(self, group_id: str, user_id: str | None, provider: str, name: str | None = None) -> str | None:
         """Return the key for a provider: the user's, else the group's; None: neither left one.
 
+        Args:
+            name: the one of this name, and no other.
+
         Raises:
-            ProviderError: code `llm_key_unreadable`: the secret that it was encrypted with is not known any more.
+            ProviderError: code `llm_key_unreadable`: the secret that it was encrypted with is not known any more;
+                `llm_key_unknown`: neither left one of that name.
         """
         provider = self._canonical(provider)
         if user_id is not None:
-            if left := self._left.find(user_id, provider, self._canonical):
+            if name is None and (left := self._left.find(user_id, provider, self._canonical)):
                 return left
-            if key := _newest(await self._of(group_id, user_id), provider):
+            if key := _newest(await self._of(group_id, user_id), provider, name):
                 return await self._open(key)
-        key = _newest(await self._of(group_id, None), provider)
+        key = _newest(await self._of(group_id, None), provider, name)
+        if key is None and name is not None:
+            text = f"the model wants the stored key {name!r}, and none of that name is kept for {provider}"
+            raise ProviderError(text, code=UNKNOWN)
         return await self._open(key) if key else None
 
     async def _of(self, group_id: str, user_id: str | None) -> Sequence[LlmKey]:
@@ -184,6 +245,14 @@ def _in(group_id: str, place: str) -> str:
     return json.dumps([group_id, place])
 
 
-def _newest(keys: Iterable[LlmKey], provider: str) -> LlmKey | None:
-    fitting = [key for key in keys if key.provider == provider]
+def _place(user_id: str | None, provider: str, name: str) -> str:
+    return json.dumps([user_id, provider, name])
+
+
+def _hint(secret: str) -> str:
+    return secret[-HINT_CHARS:] if len(secret) >= 4 * HINT_CHARS else ""
+
+
+def _newest(keys: Iterable[LlmKey], provider: str, name: str | None) -> LlmKey | None:
+    fitting = [key for key in keys if key.provider == provider and name in (None, key.name)]
     return max(fitting, key=lambda key: key.updated_at, default=None)

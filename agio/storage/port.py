@@ -26,6 +26,8 @@ from agio.domain.runs import Run, RunFilter, RunSpec, RunUpdate
 from agio.domain.schedules import Fire, Schedule
 from agio.domain.sessions import Session
 from agio.domain.status import RunStatus
+from agio.domain.stored_models import StoredModel
+from agio.domain.templates import Template
 from agio.domain.tools import StoredTool
 from agio.domain.webhooks import Delivery, Webhook
 from agio.domain.windows import Window
@@ -391,12 +393,15 @@ WEBHOOKS = Kind("webhooks", Webhook, filters=("enabled", "run_id"))
 DELIVERIES = Kind("deliveries", Delivery, filters=("webhook_id", "run_id", "state"), instants=("next_at",))
 SCHEDULES = Kind("schedules", Schedule, filters=("enabled",), search=("id", "name"), instants=("next_at",))
 FIRES = Kind("fires", Fire, filters=("schedule_id",))
+MODELS = Kind("models", StoredModel, filters=("provider",), search=("id", "model"))
+TEMPLATES = Kind("templates", Template, search=("name", "description"), unique=("name",))
 
 KINDS: tuple[Kind[Any], ...] = (
     *(AGENTS, AGENT_VERSIONS, SESSIONS, BRANCHES, TOOLS, REQUESTS, DUTIES),
     *(USERS, ACCESS_KEYS, STREAM_TOKENS, REVOKED_TOKENS, LLM_KEYS, WINDOWS),
     *(WEBHOOKS, DELIVERIES),
     *(SCHEDULES, FIRES),
+    *(MODELS, TEMPLATES),
 )
 
 

@@ -1,5 +1,6 @@
 """Callers' model keys: in one process's memory, and what becomes of their runs elsewhere and after it."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -7,11 +8,15 @@ import pytest
 from agio.domain.errors import KeyMissing
 from agio.domain.llm_keys import CallersKey
 from agio.domain.status import RunStatus
+from agio.engine import keys
+from agio.engine.caller import Caller
 from agio.engine.commands import ResumeRequest, Verdict
 from agio.engine.engine import Engine
+from agio.engine.workflows import WorkflowRequest
 from agio.testing.provider import Answer, Call, ScriptedProvider, Silence
 from agio.tools import tool
-from tests.engine.world import ANN, FAST, World, become, dump, read, record_when, settled, start, types
+from tests.engine.crews import ENDS, FALLBACK, answering, crew, statuses, task
+from tests.engine.world import ANN, BOB, FAST, World, become, dump, read, record_when, settled, start, types
 
 KEY = CallersKey("key-of-ann-0123456789")
 OTHER = CallersKey("another-key-9876543210")
@@ -119,3 +124,78 @@ async def test_refused_run_leaves_no_key_behind_and_takes_none_away(world: World
     assert [held.key for held in engine.worker.keys._held.values()] == [KEY]
     await engine.commands.cancel(ANN, run.id)
     await settled(engine, run.id, RunStatus.CANCELLED)
+
+
+PLAN = crew(
+    replace(task("one"), description="one for {who}"),
+    replace(task("two", "one", agent="bob"), description="two for {who}"),
+    replace(task("three", "one", agent="eve"), description="three for {who}"),
+    process="graph",
+)
+
+
+async def _commission(engine: Engine, caller: Caller, who: str) -> str:
+    request = WorkflowRequest(crew=PLAN, fallback=FALLBACK, inputs={"who": who})
+    return (await engine.workflows.start(caller, request)).id
+
+
+async def test_child_runs_call_with_the_key_of_whoever_started_them_and_keys_never_mix(
+    world: World, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+):
+    """Any worker claims any child; the keys stay in the process that was asked."""
+    provider._default = answering
+    first, second = [await world.add_process() for _ in range(2)]
+    callers = {
+        f"{name}{n}": replace(who, llm_key=CallersKey(f"key-of-{name}{n}-0123456789"))
+        for n in range(3)
+        for name, who in (("ann", ANN), ("bob", BOB))
+    }
+    begun = [await _commission((first, second)[n % 2], caller, who) for n, (who, caller) in enumerate(callers.items())]
+    await asyncio.gather(*(settled(first, run_id, *ENDS) for run_id in begun))
+    for request in provider.requests:
+        who = str(request.messages[-1].content).split(" for ")[1].split()[0]
+        assert request.api_key == callers[who].llm_key.secret  # type: ignore[union-attr]
+    assert provider.calls == 3 * len(callers)
+    for run_id in begun:
+        tree = await first.trees.read(ANN, run_id)
+        assert set(statuses(tree).values()) == {"completed"}
+        for one in (run_id, *(str(state.run_id) for state in tree.tasks)):
+            assert "0123456789" not in str(await dump(first, one))
+    monkeypatch.setattr(keys, "LOOK_AGAIN_S", 0.0)
+    for engine in (first, second):  # who ended a workflow may not be who holds its key
+        await engine.worker.keys.forget_ended(engine.worker._has_ended)
+        assert not engine.worker.keys._held
+
+
+async def test_workflow_whose_key_died_goes_on_with_the_key_that_it_is_resumed_with(
+    world: World, provider: ScriptedProvider
+):
+    provider.add("one is done", Answer("two ", Silence()), Answer("three ", Silence()))
+    first = await world.add_process()
+    run_id = await _commission(first, WITH_KEY, "ann")
+    await provider.wait_for_calls(3)
+    await world.kill(first)
+    provider._default = answering
+    second = await world.add_process()
+    tree = await second.trees.read(ANN, run_id)
+    for state in tree.tasks:
+        if state.status != "completed":
+            await _waits_for_a_key(second, str(state.run_id))
+    assert provider.calls == 3
+    await settled(second, run_id, RunStatus.WAITING)
+    await second.commands.resume(replace(ANN, llm_key=OTHER), run_id, ResumeRequest())
+    await settled(second, run_id, RunStatus.COMPLETED)
+    assert [request.api_key for request in provider.requests] == [KEY.secret] * 3 + [OTHER.secret] * 2
+
+
+@pytest.mark.parametrize("open_store", ["sqlite"], indirect=True)
+async def test_child_of_another_provider_does_not_wait_for_a_key_that_is_not_for_it(
+    world: World, provider: ScriptedProvider
+):
+    provider._default = answering
+    first = await world.add_process(worker=False)
+    run_id = await _commission(first, replace(ANN, llm_key=CallersKey("key-of-elsewhere", "elsewhere")), "ann")
+    assert (await first.store.get_run("default", run_id)).llm_key is not None
+    second = await world.add_process()
+    await settled(second, run_id, RunStatus.COMPLETED)
+    assert {request.api_key for request in provider.requests} == {None}

@@ -18,6 +18,8 @@ from agio.domain.ids import new_id
 from agio.domain.llm_keys import LlmKey
 from agio.domain.requests import KeyedRequest
 from agio.domain.schedules import CrewWork, Fire, Schedule
+from agio.domain.stored_models import StoredModel
+from agio.domain.templates import Template
 from agio.domain.tools import StoredTool
 from agio.domain.webhooks import NEVER, Attempt, Delivery, Webhook
 from agio.domain.windows import Window
@@ -31,11 +33,13 @@ from agio.storage.port import (
     FIRES,
     KINDS,
     LLM_KEYS,
+    MODELS,
     REQUESTS,
     REVOKED_TOKENS,
     SCHEDULES,
     SESSIONS,
     STREAM_TOKENS,
+    TEMPLATES,
     TOOLS,
     USERS,
     WEBHOOKS,
@@ -158,6 +162,18 @@ def _make_fire(group_id: str, *, at_s: float = 0, **fields: Any) -> Fire:
     return Fire(group_id=group_id, created_at=instant(at_s), **usual | fields)
 
 
+def _make_stored_model(group_id: str, *, at_s: float = 0, **fields: Any) -> StoredModel:
+    usual: dict[str, Any] = {"id": f"org/{new_id()}", "provider": "openai", "model": "gpt-é", "api_key_name": "main"}
+    more = {"parameters": {"temperature": 0.5, "stop": ["x"]}, "created_by": "ann"}
+    return StoredModel(group_id=group_id, created_at=instant(at_s), updated_at=instant(at_s), **usual | more | fields)
+
+
+def _make_template(group_id: str, *, at_s: float = 0, **fields: Any) -> Template:
+    fields = {"id": new_id()} | fields
+    usual = {"name": fields["id"], "text": "Hällo {name}", "variables": ("name",), "created_by": "ann"}
+    return Template(group_id=group_id, created_at=instant(at_s), updated_at=instant(at_s), **usual | fields)
+
+
 MAKE: dict[str, Callable[..., Any]] = {
     AGENTS.name: make_agent,
     AGENT_VERSIONS.name: _make_version,
@@ -176,6 +192,8 @@ MAKE: dict[str, Callable[..., Any]] = {
     DELIVERIES.name: make_delivery,
     SCHEDULES.name: _make_schedule,
     FIRES.name: _make_fire,
+    MODELS.name: _make_stored_model,
+    TEMPLATES.name: _make_template,
 }
 
 
