@@ -27,14 +27,17 @@ from agio.api.native import (
     chat,
     checkpoints,
     compare,
+    generation,
     llm_keys,
     login,
     meta,
     metrics,
+    models,
     multiplex,
     runs,
     schedules,
     sessions,
+    templates,
     tools,
     users,
     webhooks,
@@ -74,6 +77,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     webhooks.router,
     workflows.router,
     schedules.router,
+    models.router,
+    templates.router,
+    generation.router,
 )
 
 

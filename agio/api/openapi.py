@@ -29,6 +29,9 @@ TAGS = {
     "access": "Logins, users, access keys, stream tokens.",
     "workflows": "Crews and task trees as runs.",
     "schedules": "What is started again and again.",
+    "models": "Names of a group's own for models.",
+    "templates": "Prompts with variables.",
+    "generation": "Agents, tasks and crews, drafted by a model.",
     "meta": "Health and facts.",
 }
 

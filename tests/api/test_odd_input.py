@@ -24,6 +24,8 @@ ODD = ["NaN", "Infinity", "1e999", r'"\ud800"', r'"a\udfff"', r'{"\ud800": 1}', 
         ("/runs", '{"agent_id": "writer", "message": "a", "metadata": {"a": %s}}'),
         ("/runs", '{"agent_id": "writer", "message": "a", "modifications": {"metadata": {"a": %s}}}'),
         ("/sessions", '{"title": %s}'),
+        ("/models", '{"name": "m", "provider": "demo", "model": "m", "parameters": {"a": %s}}'),
+        ("/templates", '{"name": "t", "template": %s}'),
         ("/runs/cancel", '{"filter": {"run_ids": [%s]}}'),
         ("/approvals/none", '{"decision": "approve", "arguments": {"a": %s}}'),
         ("/runs/none/resume", '{"tool_results": {"a": %s}}'),
@@ -163,6 +165,7 @@ async def test_every_creating_call_names_its_headers(tmp_path: Path):
         *("restoreCheckpoint", "forkCheckpoint", "markCheckpoint", "markRunCheckpoint"),
         *("kawaiChat", "fireflyRun", "fireflyStream", "createAccessKey"),
         *("createWebhook", "createSchedule", "runSchedule", "startWorkflow"),
+        *("createModel", "createTemplate", "kasalCreateApiKey"),
     }
 
 

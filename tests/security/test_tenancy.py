@@ -79,6 +79,9 @@ def _furnish(api: Api, name: str) -> Group:
     chat = {"agent_id": agent["id"], "message": f"secret of {name}"}
     schedule = post("/schedules", {"name": f"{name} plan", "cron": "0 0 1 1 *", "chat": chat})
     llm_key = post("/keys", {"provider": "openai", "api_key": f"secret key of {name}"})
+    model = post("/models", {"name": f"{name}/model", "provider": "demo", "model": "demo"})
+    template = post("/templates", {"name": f"{name} text", "template": f"secret of {name}"})
+    api_key = post("/api-keys", {"name": f"{name} key", "service": "openai", "key": f"another key of {name}"})
     post("/users", {"name": f"{name}-user", "password": "long enough"})
     return Group(
         name,
@@ -90,7 +93,9 @@ def _furnish(api: Api, name: str) -> Group:
             "approval": tuple(asked["pending_approvals"]),
             "agent": (agent["id"],),
             "tool": (tool["id"], tool["name"]),
-            "key": (access_key["id"], llm_key["id"]),
+            "key": (access_key["id"], llm_key["id"], api_key["id"]),
+            "model": (model["id"],),
+            "template": (template["id"],),
             "name": (f"{name}-user",),
             "schedule": (schedule["id"],),
             "webhook": (webhook["id"],),
@@ -113,6 +118,7 @@ KIND_OF = {
     **{"session_id": "session", "branch_id": "branch", "current_branch_id": "branch", "agent_id": "agent"},
     **{"key_id": "key", "name": "name", "conversation_id": "session", "schedule_id": "schedule"},
     **{"webhook_id": "webhook", "delivery_id": "delivery"},
+    **{"model_name": "model", "template_id": "template"},
 }
 """Name of a parameter or member → what its id is of."""
 
@@ -253,10 +259,10 @@ def test_lists_and_counts_hold_the_callers_own_only(world: World, caller: str):
         for other in others:
             for secret in _secrets(world, other.name, besides=()):
                 assert secret not in answer.text, (call, secret)
-    for kind in ("run", "session", "agent", "tool", "approval", "key", "name", "schedule"):
+    for kind in ("run", "session", "agent", "tool", "approval", "key", "name", "schedule", "model", "template"):
         assert any(f'"{one}"' in seen for one in own.ids[kind]), kind
-    for path in ("/api/access-keys", "/api/keys", "/api/users"):
-        assert world.api.http.get(path, headers=own.headers).json()["total"] == 1
+    for path, number in (("/api/access-keys", 1), ("/api/keys", 2), ("/api/users", 1)):
+        assert world.api.http.get(path, headers=own.headers).json()["total"] == number
 
 
 def test_multiplexed_stream_carries_the_callers_own_runs_only(world: World):

@@ -2,9 +2,10 @@
 
 from fastapi import APIRouter, FastAPI
 
+from agio.api.protocols.kasal import api_keys
 from agio.api.protocols.plain import add_tag
 
-ROUTERS: tuple[APIRouter, ...] = ()
+ROUTERS: tuple[APIRouter, ...] = (api_keys.router,)
 
 
 def install(app: FastAPI) -> None:
