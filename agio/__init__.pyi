@@ -7,7 +7,10 @@ from agio.bootstrap.embedded import RunFailed as RunFailed
 from agio.bootstrap.embedded import RunResult as RunResult
 from agio.domain.errors import AgioError as AgioError
 from agio.domain.errors import ToolError as ToolError
+from agio.domain.parts import Part as Part
 from agio.providers.model import OpenAIModel as OpenAIModel
+from agio.providers.python import Rejected as Rejected
+from agio.providers.python import Turn as Turn
 from agio.security import LLMKeyConfigManager as LLMKeyConfigManager
 from agio.security import RateLimiter as RateLimiter
 from agio.settings import Settings as Settings
@@ -21,12 +24,15 @@ __all__ = [
     "AgioError",
     "LLMKeyConfigManager",
     "OpenAIModel",
+    "Part",
     "RateLimiter",
+    "Rejected",
     "RunFailed",
     "RunResult",
     "Settings",
     "ToolContext",
     "ToolError",
+    "Turn",
     "WebSearchTool",
     "__version__",
     "add_auth_middleware",

@@ -18,6 +18,7 @@ from agio.domain.errors import Invalid
 from agio.engine.agents import RESERVED, slug_of
 from agio.engine.starting import StartRequest
 from agio.providers.model import OpenAIModel
+from agio.providers.python import Function, check_function
 from agio.settings import load_settings
 from agio.tools import Tool
 from agio.tools import tool as make_tool
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 
 _ID = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
 """What the API accepts too."""
+
+TURNS = 1000
+"""Steps of a run whose agent is a function: each is one message and what the function makes of it."""
 
 
 class Agent:
@@ -36,6 +40,7 @@ class Agent:
         name: str = "Agent",
         *,
         model: OpenAIModel | str | None = None,
+        function: Function | None = None,
         tools: Iterable[Tool | Callable[..., Any] | str] = (),
         system_prompt: str | None = None,
         max_steps: int = 10,
@@ -53,6 +58,7 @@ class Agent:
         Args:
             name: For people.
             model: An endpoint's model, `provider/model`, or None for the installation's default.
+            function: In place of a model: an async function that is called with a `Turn` for each message.
             tools: Tools, plain functions, and names of tools that the installation has.
             system_prompt: What the model is told first.
             max_steps: Model calls before a final answer is demanded.
@@ -66,19 +72,19 @@ class Agent:
             metadata: Anything of yours.
 
         Raises:
-            Invalid: the id cannot be one, or a number is out of bounds.
+            Invalid: the id cannot be one, a number is out of bounds, or there is a model besides a function.
+            TypeError: `function` is no async function.
         """
         self.id = id or slug_of(name)
         if not _ID.fullmatch(self.id) or self.id in RESERVED:
             message = f"{self.id!r} cannot be an agent's id: use lower-case letters, digits, '-' and '_', and pass id="
             raise Invalid(message, field="id")
-        if max_steps < 1 or (planning_interval is not None and planning_interval < 1):
-            raise Invalid("max_steps and planning_interval must be at least 1")
         self.name = name
         self.model = model
+        self.function = function
         self.tools = tuple(one if isinstance(one, str | Tool) else make_tool(one) for one in tools)
         self.system_prompt = system_prompt
-        self.max_steps = max_steps
+        self.max_steps = max_steps if function is None else TURNS
         self.planning_interval = planning_interval
         self.description = description
         self.temperature = temperature
@@ -86,7 +92,17 @@ class Agent:
         self.params = dict(params or {})
         self.tags = tuple(tags)
         self.metadata = dict(metadata or {})
+        self._check()
         self._embedded = Embedded()
+
+    def _check(self) -> None:
+        if self.max_steps < 1 or (self.planning_interval is not None and self.planning_interval < 1):
+            raise Invalid("max_steps and planning_interval must be at least 1")
+        if self.function is None:
+            return
+        if self.model is not None or self.planning_interval is not None or self.tools:
+            raise Invalid("an agent's function takes the place of model=, tools= and planning_interval=")
+        check_function(self.function)
 
     @property
     def tool_objects(self) -> tuple[Tool, ...]:

@@ -9,6 +9,7 @@ from agio.domain.errors import Invalid
 from agio.providers.demo import DemoProvider
 from agio.providers.model import OpenAIModel
 from agio.providers.presets import detect_preset, find_preset
+from agio.providers.python import Function
 from agio.providers.registry import ProviderRegistry
 from agio.settings import Settings
 from agio.tools import Tool
@@ -26,6 +27,16 @@ DEFAULT_TOOLS = ("calculator", "current_time", "http_get", "send_message")
 
 class DeclaredAgent(Protocol):
     """An agent as Python code declares it."""
+
+    @property
+    def id(self) -> str:
+        """As requests name it."""
+        ...
+
+    @property
+    def function(self) -> Function | None:
+        """What answers in place of a model."""
+        ...
 
     @property
     def model(self) -> OpenAIModel | str | None:
@@ -48,7 +59,10 @@ def to_agent(agent: DeclaredAgent, registry: ProviderRegistry, now: datetime) ->
     Raises:
         Invalid: nothing tells whose model it names.
     """
-    provider, model = resolve_model(agent.model, registry)
+    if agent.function is not None:
+        provider, model = registry.register_function(agent.id, agent.function)
+    else:
+        provider, model = resolve_model(agent.model, registry)
     return agent.to_record(provider=provider, model=model, at=now)
 
 

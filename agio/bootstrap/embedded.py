@@ -70,7 +70,7 @@ class RunFailed(AgioError):
     """A run did not come to an answer.
 
     `code` of an instance is the run's error code (`provider_auth`, `max_steps`, …), `cancelled`,
-    `approval_required` or `interrupted`.
+    `approval_required`, `input_required` or `interrupted`.
     """
 
     def __init__(self, message: str, *, code: str, run_id: str) -> None:
@@ -200,6 +200,8 @@ async def _events(items: AsyncIterator[Published | Draining]) -> AsyncIterator[d
 
 
 async def _decide(engine: Engine, rest: dict[str, Any], asked: list[dict[str, Any]], approve: Approve | None) -> None:
+    if rest.get("reason") == "input":
+        raise RunFailed("the agent asks the user something", code="input_required", run_id=rest["run_id"])
     if rest.get("reason") != "approval" or not asked:
         raise RunFailed(f"the run rests ({rest['type']})", code="interrupted", run_id=rest["run_id"])
     if approve is None:

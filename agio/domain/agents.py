@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+PYTHON = "python"
+"""The provider that agents written in Python name; their model is their function's name."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSnapshot:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
-from agio.domain.errors import InvalidTransition, KeyMissing, LeaseLost
+from agio.domain.errors import Invalid, InvalidTransition, KeyMissing, LeaseLost
 from agio.domain.messages import Content
 from agio.domain.runs import CancelRequest, Mark, Order, PauseRequest, Run, RunUpdate, Words
 from agio.domain.status import RESTING, RunStatus, StopReason, move
@@ -79,11 +79,14 @@ def request_resume(
     Raises:
         InvalidTransition: it neither rests nor is about to.
         KeyMissing: it waits for a key, and none came.
+        Invalid: it waits for a message, and none came.
     """
     if llm_key is not None:
         run = replace(run, llm_key=llm_key)
     elif run.status is RunStatus.WAITING and run.reason == StopReason.LLM_KEY_MISSING and run.cancel is None:
         raise KeyMissing
+    if run.status is RunStatus.WAITING and run.reason == StopReason.INPUT and not words and run.cancel is None:
+        raise Invalid("its agent asks the user something: send a message along", field="message")
     order = Order(
         kind="resume",
         by=by,

@@ -136,6 +136,26 @@ class MessageCompleted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactEmitted:
+    """An agent gave out an artifact, or a chunk of one. A reset of the message takes it back."""
+
+    type: ClassVar[str] = "artifact_emitted"
+    step: int
+    message_id: str
+    """The answer under way."""
+    artifact_id: str
+    parts: list[dict[str, Any]]
+    """See `agio.domain.parts.Part.stored`."""
+    append: bool
+    """Comes behind what the artifact has; else in its place."""
+    last: bool
+    """No further chunk follows."""
+    name: str | None = None
+    description: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanUpdated:
     """A plan was made or revised."""
 
@@ -338,6 +358,7 @@ Event: TypeAlias = (
     | Deltas
     | ContentReset
     | MessageCompleted
+    | ArtifactEmitted
     | PlanUpdated
     | ToolCallStarted
     | ToolCallCompleted

@@ -73,7 +73,8 @@ def plan_fork(
         base_step = 0
     else:
         position = offset + len(kept)
-        if kept and kept[-1].role == "assistant" and not kept[-1].tool_calls:
+        last = kept[-1] if kept else None
+        if last is not None and last.role == "assistant" and not last.tool_calls and not last.is_question:
             position -= 1
             base_step = max(0, checkpoint.step - 1)
     _refuse_leftovers(given, list(kept[: position - offset]))

@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
+MessageKind: TypeAlias = Literal["question", "message"]
+"""What an agent's message is, where it is no answer: a question to the user · a message in place of a task."""
 Content: TypeAlias = str | list[dict[str, Any]]
 """Text, or content parts in the chat-completions form (`{"type": "text", "text": …}`, …)."""
 
@@ -40,6 +42,13 @@ class Message:
     error: str | None = None
     """Set on tool messages that are not results: the stable code of the tool error."""
     metadata: dict[str, Any] = field(default_factory=dict)
+    """`a2a`: what that wire told besides · `parts`: the parts that it came with, where its content says less ·
+    `kind`: see `MessageKind`."""
+
+    @property
+    def is_question(self) -> bool:
+        """An agent asks the user; the run waits for an answer."""
+        return self.metadata.get("kind") == "question"
 
 
 def text_of(content: Content) -> str:

@@ -40,6 +40,8 @@ class RunSpec:
 
     input: Content | None = None
     """The user's message; None when the run continues from a checkpoint without a new one."""
+    input_metadata: dict[str, Any] = field(default_factory=dict)
+    """Of that message."""
     modifications: dict[str, Any] = field(default_factory=dict)
     """What a restore or fork changed, as it was applied."""
     force_final_answer: bool = True
@@ -103,6 +105,7 @@ class Words:
     id: str
     """The id that the message will have on the branch."""
     content: Content
+    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,8 @@ class StopReason(StrEnum):
     """A tool call needs an approval."""
     NEEDS_ATTENTION = "needs_attention"
     """A tool call's outcome is unknown after a crash; a person must decide."""
+    INPUT = "input"
+    """The agent asks the user; the next message goes on."""
     CHILDREN = "children"
     """Child runs work for it."""
     LLM_KEY_MISSING = "llm_key_missing"

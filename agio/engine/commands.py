@@ -37,6 +37,7 @@ class ResumeRequest:
 
     verdicts: tuple[Verdict, ...] = ()
     message: Content | None = None
+    message_metadata: dict[str, Any] = field(default_factory=dict)
     tool_results: dict[str, Content] = field(default_factory=dict)
     retry_tools: tuple[str, ...] = ()
 
@@ -85,6 +86,7 @@ class Commands:
             Conflict: an approval was decided otherwise already.
             QuotaExceeded: the group has spent its tokens.
             KeyMissing: the run waits for a model key, and none came along.
+            Invalid: its agent asked the user, and no message came along.
         """
         run = await get_run(self._store, caller, run_id)
         await check(self._quota, caller.group_id)
@@ -99,7 +101,9 @@ class Commands:
             return await get_run(self._store, caller, run_id)  # its children go on, it has nothing to do
         request = replace(request, verdicts=own)
         now = utc_now()
-        words = (Words(id=new_id(), content=request.message),) if request.message is not None else ()
+        words: tuple[Words, ...] = ()
+        if request.message is not None:
+            words = (Words(id=new_id(), content=request.message, metadata=request.message_metadata),)
         held = self._keys.hold(caller.llm_key, of=(caller.group_id, run_id))
 
         def change(record: Run) -> Run:

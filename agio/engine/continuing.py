@@ -135,6 +135,7 @@ class Continuing:
         spec = replace(
             origin.spec,
             input=plan.query,
+            input_metadata=origin.spec.input_metadata if plan.query == origin.spec.input else {},
             modifications=request.modifications,
             force_final_answer=origin.spec.force_final_answer,
             budget=origin.spec.budget,

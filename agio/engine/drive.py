@@ -195,7 +195,7 @@ class Drive:
     def say_words(self) -> None:
         """Put the messages that came with a command on the branch, unless an earlier owner did."""
         for words in self.unsaid():
-            self.say(Message(id=words.id, role="user", content=words.content))
+            self.say(Message(id=words.id, role="user", content=words.content, metadata=words.metadata))
 
     def begin_step(self) -> None:
         """Announce that the model is asked, or the tools are called, for the present step."""
@@ -371,7 +371,9 @@ class Drive:
         why = reason if reason == StopReason.NOT_STARTED else StopReason.OPERATOR
         await self._end(self.update(status=RunStatus.PAUSED, reason=why, pause_done=True))
 
-    async def rest_waiting(self, reason: Literal["approval", "needs_attention", "llm_key_missing", "children"]) -> None:
+    async def rest_waiting(
+        self, reason: Literal["approval", "needs_attention", "llm_key_missing", "input", "children"]
+    ) -> None:
         """Waiting for a person, or for the end of child runs."""
         if reason != "children":
             await self._prepare_end()

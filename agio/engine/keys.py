@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from agio.domain.agents import PYTHON
 from agio.domain.errors import KeyMissing, ProviderError
 from agio.domain.ids import new_id
 from agio.domain.llm_keys import CallersKey
@@ -97,13 +98,17 @@ class RunKeys:
         if name is not None:
             self._held.pop(name, None)
 
+    def holds(self, name: str | None) -> bool:
+        """Say whether a caller's key is here, by the name that the run's record has."""
+        return name in self._held
+
     def has(self, run: Run, provider: str) -> bool:
         """Say whether the run can call that provider here: it brought no key for it, or this process holds it."""
         return not self._concerns(run, provider) or run.llm_key in self._held
 
     def _concerns(self, run: Run, provider: str) -> bool:
         """Say whether the run brought a key that is for that provider."""
-        if run.llm_key is None:
+        if run.llm_key is None or provider == PYTHON:
             return False
         _, _, of = run.llm_key.partition("/")[2].partition("/")
         return of in ("", self._canonical(provider))

@@ -210,7 +210,7 @@ def _put_input(drive: Drive) -> None:
     content = state.spec.input
     if content is not None and not state.is_restored:
         drive.close_calls("the run that made this call went on elsewhere")
-        drive.say(Message(id=new_id(), role="user", content=content))
+        drive.say(Message(id=new_id(), role="user", content=content, metadata=state.spec.input_metadata))
     drive.say_words()
     state.needs_input = False
     checkpoint = drive.mark_checkpoint("input")
@@ -224,11 +224,12 @@ async def _advance(drive: Drive) -> bool:
         return await conduct(drive)
     if state.open_calls or state.unclosed:
         return await _act(drive)
+    drive.decisions_heard = drive.token.run.control_seq
     drive.say_words()
     if state.spec.call is not None and not state.answered:
         return await call_or_answer(drive)
-    if state.answered:
-        await drive.finish()
+    if state.answered or state.asks:
+        await _settle(drive)
         return True
     if await _may_not_ask(drive):
         return True
@@ -244,6 +245,16 @@ async def _advance(drive: Drive) -> bool:
     except ProviderError as error:
         await drive.fail(error.code, str(error), retryable=error.retryable)
         return True
+
+
+async def _settle(drive: Drive) -> None:
+    """End a run whose last message is the answer; let it wait where that is a question to the user."""
+    if not drive.state.asks:
+        await drive.finish()
+        return
+    if drive.state.in_step:
+        await drive.complete_step("step")
+    await drive.rest_waiting("input")
 
 
 async def _may_not_ask(drive: Drive) -> bool:
@@ -281,7 +292,7 @@ async def _think(drive: Drive, *, last: bool) -> bool:
     if last or not answer.calls:
         await drive.foresee_end()  # here, so that nothing waits between the look for a pause and the end
     message = record_answer(drive, answer, keep_calls=not last)
-    if message.tool_calls:
+    if message.tool_calls or message.is_question:
         return False
     if drive.token.stop is Stop.PAUSE or drive.unsaid():
         await drive.complete_step("final")

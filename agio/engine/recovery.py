@@ -155,7 +155,7 @@ def _fold_one(state: RunState, event: ev.Event) -> None:
     match event:
         case ev.StepStarted():
             state.step, state.in_step = event.step, True
-        case ev.Deltas() | ev.ContentReset() | ev.MessageCompleted():
+        case ev.Deltas() | ev.ContentReset() | ev.MessageCompleted() | ev.ArtifactEmitted():
             _fold_text(state, event)
         case ev.PlanUpdated():
             state.plan, state.planned_step = event.plan, event.step
@@ -170,11 +170,11 @@ def _fold_one(state: RunState, event: ev.Event) -> None:
             _fold_end(state, event)
 
 
-def _fold_text(state: RunState, event: ev.Deltas | ev.ContentReset | ev.MessageCompleted) -> None:
-    if isinstance(event, ev.Deltas):
+def _fold_text(state: RunState, event: ev.Deltas | ev.ContentReset | ev.MessageCompleted | ev.ArtifactEmitted) -> None:
+    if isinstance(event, ev.Deltas | ev.ArtifactEmitted):
         if event.message_id != state.partial_message_id:
             state.partial_message_id, state.partial_text = event.message_id, ""
-        if event.of == "content":
+        if isinstance(event, ev.Deltas) and event.of == "content":
             state.partial_text += "".join(event.contents)
         return
     state.partial_message_id, state.partial_text = None, ""

@@ -39,6 +39,8 @@ class StartRequest:
     on_busy: OnBusy = OnBusy.QUEUE
     modifications: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
+    message_metadata: dict[str, Any] = field(default_factory=dict)
+    """Of the message on the branch; `metadata` is the run's."""
     tags: tuple[str, ...] = ()
     budget: Budget | None = None
     detached: bool = True
@@ -88,6 +90,7 @@ class Starting:
         )
         spec = RunSpec(
             input=request.message,
+            input_metadata=request.message_metadata,
             force_final_answer=request.force_final_answer,
             budget=request.budget,
             modifications=request.modifications,

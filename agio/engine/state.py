@@ -80,4 +80,9 @@ class RunState:
     def answered(self) -> bool:
         """The last message is an answer without tool calls."""
         last = self.messages[-1] if self.messages else None
-        return last is not None and last.role == "assistant" and not last.tool_calls
+        return last is not None and last.role == "assistant" and not last.tool_calls and not last.is_question
+
+    @property
+    def asks(self) -> bool:
+        """The last message is a question to the user."""
+        return bool(self.messages) and self.messages[-1].is_question

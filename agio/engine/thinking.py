@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from agio.domain import events as ev
 from agio.domain.errors import ProviderError
@@ -12,13 +13,16 @@ from agio.domain.ids import new_id
 from agio.domain.journal import calls_as_wire
 from agio.domain.messages import Message, ToolCall
 from agio.domain.metrics import ModelCall, Usage
+from agio.domain.parts import Part
 from agio.engine.delegating import delegation_schema
 from agio.engine.drive import Drive
 from agio.engine.token import Done, Stop
 from agio.providers.base import (
+    ArtifactPart,
     FinishPart,
     ModelPart,
     ModelRequest,
+    Origin,
     ReasoningPart,
     TextPart,
     ToolCallPart,
@@ -50,6 +54,8 @@ class Answer:
     calls: dict[int, ToolCall] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
     finish: str | None = None
+    parts: tuple[Part, ...] = ()
+    """Of a question to the user, or of a message in place of a task."""
     asked_at: float = field(default_factory=time.monotonic)
     begun_at: float | None = None
     """When its first piece came."""
@@ -103,7 +109,15 @@ def build_request(drive: Drive, tools: Sequence[ToolSchema], *, extra: str | Non
         temperature=snapshot.temperature,
         max_tokens=snapshot.max_tokens,
         params=snapshot.params,
+        origin=_origin(drive),
     )
+
+
+def _origin(drive: Drive) -> Origin:
+    run = drive.state.run
+    # Another attempt's step of the same number is another one.
+    scope = run.id if run.attempt == 1 else f"{run.id}:{run.attempt}"
+    return Origin(run_id=run.id, session_id=run.session_id, group_id=run.group_id, key=f"{scope}:{drive.state.step}")
 
 
 async def think(drive: Drive, request: ModelRequest, *, show: bool = True) -> Answer | Stop:
@@ -191,6 +205,7 @@ async def _stream(drive: Drive, request: ModelRequest, answer: Answer, *, show: 
     async with provider.stream(replace(request, api_key=key) if key else request) as batches:
         async for batch in batches:
             _take(drive, batch, answer, show=show)
+            await _emit_artifacts(drive, batch, answer)
             if answer.begun_at is None and (answer.texts or answer.reasoning or answer.calls):
                 answer.begun_at = time.monotonic()
             if answer.chars > MAX_ANSWER_CHARS or len(answer.calls) > MAX_CALLS:
@@ -236,7 +251,7 @@ def _take(drive: Drive, batch: Sequence[ModelPart], answer: Answer, *, show: boo
             case UsagePart():
                 answer.usage = part.usage
             case FinishPart():
-                answer.finish = part.reason
+                answer.finish, answer.parts = part.reason, part.parts
     if texts:
         answer.texts.extend(texts)
         if show:
@@ -249,6 +264,32 @@ def _show(drive: Drive, answer: Answer, of: str, texts: list[str]) -> None:
         drive.note_first_token()
     kind = "content" if of == "content" else "reasoning"
     drive.journal.emit_deltas(kind, drive.state.step, answer.message_id, texts)  # type: ignore[arg-type]
+
+
+async def _emit_artifacts(drive: Drive, batch: Sequence[ModelPart], answer: Answer) -> None:
+    """Give out artifacts; they are durable when this returns. A reset of the message takes them back."""
+    for part in batch:
+        if isinstance(part, ArtifactPart):
+            _emit_artifact(drive, part, answer)
+            await drive.journal.flush()
+
+
+def _emit_artifact(drive: Drive, part: ArtifactPart, answer: Answer) -> None:
+    if drive.state.partial_message_id is None:
+        drive.state.partial_message_id = answer.message_id
+    drive.journal.emit(
+        ev.ArtifactEmitted(
+            step=drive.state.step,
+            message_id=answer.message_id,
+            artifact_id=part.artifact_id,
+            parts=[one.stored() for one in part.parts],
+            append=part.append,
+            last=part.last,
+            name=part.name or None,
+            description=part.description or None,
+            metadata=part.metadata or None,
+        )
+    )
 
 
 def _take_call(answer: Answer, part: ToolCallPart) -> None:
@@ -264,9 +305,10 @@ def record_answer(drive: Drive, answer: Answer, *, keep_calls: bool = True) -> M
     message = Message(
         id=answer.message_id,
         role="assistant",
-        content=answer.text,
+        content=_content(answer),
         tool_calls=calls,
         reasoning="".join(answer.reasoning) or None,
+        metadata=_metadata(answer),
     )
     if answer.is_cut:
         text = f"the answer was cut at {MAX_ANSWER_CHARS:,} characters: it did not end"
@@ -287,6 +329,17 @@ def record_answer(drive: Drive, answer: Answer, *, keep_calls: bool = True) -> M
     )
     drive.say(message)
     return message
+
+
+def _content(answer: Answer) -> str:
+    """Return what was said, and the texts of a question or message."""
+    return "\n".join(filter(None, [answer.text, *(part.text for part in answer.parts)]))
+
+
+def _metadata(answer: Answer) -> dict[str, Any]:
+    if answer.finish not in ("question", "message"):
+        return {}
+    return {"kind": answer.finish, "parts": [part.stored() for part in answer.parts]}
 
 
 def _name_calls(drive: Drive, answer: Answer) -> tuple[ToolCall, ...]:

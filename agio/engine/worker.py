@@ -28,6 +28,7 @@ from agio.engine.loop import Claim, drive_run
 from agio.engine.neighbours import about_me, is_gone
 from agio.engine.observer import NOBODY, Observer
 from agio.engine.quota import NO_QUOTA, Quota
+from agio.engine.reclaiming import LostRuns
 from agio.engine.settings import EngineSettings
 from agio.engine.tasks import end
 from agio.engine.token import ControlToken
@@ -101,6 +102,7 @@ class Worker:
         self._beat_at = 0.0
         """When the last beat that succeeded was sent."""
         self._forgetting = Forgetting(store)
+        self._lost = LostRuns(store, self.keys, self.notify)
         self._about: dict[str, str] = {}
         self.hub.on_first_reader = self._look.set
         self.hub.on_readers = observer.readers
@@ -367,6 +369,7 @@ class Worker:
                 next_scan = now + self._settings.scan_s
                 await self._try(self._claim_abandoned())
                 await self._try(self._adopt())
+                await self._try(self._lost.look())
 
     async def _claim_ready(self) -> None:
         while not self._draining:
@@ -469,6 +472,7 @@ class Worker:
             current = await self._store.get_run(run.group_id, run.id)
             if (current.owner, current.epoch) != (self.id, run.epoch):
                 log.warning("lost a run", extra={"run_id": run.id, "epoch": run.epoch})
+                self._lost.note(current)
                 break
             token = self._tokens[run.id] = ControlToken(current)
             claim = Claim(run=current, abandoned=claim.abandoned)

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from agio.domain.messages import Message
 from agio.domain.metrics import Usage
+from agio.domain.parts import Part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +18,17 @@ class ToolSchema:
     description: str
     parameters: dict[str, Any]
     """JSON Schema of the arguments object."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Which run calls, for models that are functions of this process."""
+
+    run_id: str
+    session_id: str
+    group_id: str
+    key: str
+    """The same for every repetition of this call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +46,8 @@ class ModelRequest:
     """Further body fields, handed on as they are."""
     api_key: str | None = field(default=None, repr=False)
     """A caller's own key for this call; wins over the provider's. Never stored or logged."""
+    origin: Origin | None = None
+    """Not for endpoints: nothing of it leaves the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +81,32 @@ class UsagePart:
     usage: Usage
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactPart:
+    """An artifact, or a chunk of one; durable before the next batch is asked for."""
+
+    artifact_id: str
+    parts: tuple[Part, ...]
+    name: str = ""
+    description: str = ""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    append: bool = False
+    """Comes behind what the artifact has; else in its place."""
+    last: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class FinishPart:
     """The model is done. `length` means that `max_tokens` cut the answer."""
 
     reason: str
-    """`stop`, `tool_calls`, `length`, `content_filter`, …"""
+    """`stop`, `tool_calls`, `length`, `content_filter`, …; of agents in Python also `question` (the run waits for the
+    user's next message) and `message` (the answer is one message and no task)."""
+    parts: tuple[Part, ...] = ()
+    """Of a question or message."""
 
 
-ModelPart: TypeAlias = TextPart | ReasoningPart | ToolCallPart | UsagePart | FinishPart
+ModelPart: TypeAlias = TextPart | ReasoningPart | ToolCallPart | UsagePart | ArtifactPart | FinishPart
 
 
 class Provider(Protocol):

@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from agio.domain.agents import PYTHON
 from agio.domain.errors import ProviderError
 from agio.providers.base import Provider
 from agio.providers.demo import DemoProvider
 from agio.providers.model import OpenAIModel
 from agio.providers.presets import PRESETS, Preset, Quirks, detect_preset, find_preset, is_openai
+from agio.providers.python import Function, PythonProvider
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,15 @@ class ProviderRegistry:
         if name not in PRESETS and name not in self._registered:
             self.register(name, model)
         return name
+
+    def register_function(self, name: str, function: Function) -> tuple[str, str]:
+        """Make an agent's function known; return provider and model, for the agent to name."""
+        provider = self._registered.get(PYTHON)
+        if not isinstance(provider, PythonProvider):
+            provider = PythonProvider()
+            self.register(PYTHON, provider)
+        provider.add(name, function)
+        return PYTHON, name
 
     def get(self, name: str) -> Provider:
         """Return the provider.

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from agio.api.app import create_app
 from agio.bootstrap import make_runtime
+from agio.bootstrap.agents import DeclaredAgent
 from agio.bootstrap.serving import PROTOCOL
 from agio.domain.agents import Agent
 from agio.engine.caller import Caller
@@ -88,7 +89,7 @@ async def serving(
     provider: ScriptedProvider | None = None,
     *,
     tools: Iterable[Tool | Callable[..., Any]] = (),
-    agents: Sequence[Agent] = (),
+    agents: Sequence[Agent | DeclaredAgent] = (),
     **given: Any,
 ) -> AsyncIterator[Api]:
     """Serve a fresh database for as long as the context is open, called without a network.

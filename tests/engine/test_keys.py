@@ -13,10 +13,26 @@ from agio.engine.caller import Caller
 from agio.engine.commands import ResumeRequest, Verdict
 from agio.engine.engine import Engine
 from agio.engine.workflows import WorkflowRequest
-from agio.testing.provider import Answer, Call, ScriptedProvider, Silence
+from agio.testing.provider import Answer, Call, Gate, ScriptedProvider, Silence
 from agio.tools import tool
 from tests.engine.crews import ENDS, FALLBACK, answering, crew, statuses, task
-from tests.engine.world import ANN, BOB, FAST, World, become, dump, read, record_when, settled, start, types
+from tests.engine.world import (
+    ANN,
+    BOB,
+    FAST,
+    Hold,
+    World,
+    become,
+    check_sequence,
+    dump,
+    faults,
+    read,
+    record_when,
+    settled,
+    start,
+    text_of,
+    types,
+)
 
 KEY = CallersKey("key-of-ann-0123456789")
 OTHER = CallersKey("another-key-9876543210")
@@ -91,6 +107,27 @@ async def test_run_that_was_passed_on_to_a_process_that_dies_waits_for_a_key(wor
     assert provider.calls == 0
     await other.commands.cancel(ANN, run.id)
     await settled(other, run.id, RunStatus.CANCELLED)
+
+
+async def test_run_that_was_taken_from_its_living_owner_comes_back_to_the_key(world: World, provider: ScriptedProvider):
+    """The owner was silent for longer than its lease; the heir has no key, the owner still has it."""
+    gate, silent = Gate(), Hold()
+    provider.add(Answer("one ", gate, "two"), "fine")
+    owner = await world.add_process()
+    run = await start(owner, caller=WITH_KEY)
+    await gate.reached.wait()
+    faults(owner).on("beat", silent)
+    heir = await world.add_process()
+    await _waits_for_a_key(heir, run.id)
+    silent.release()
+    gate.open()
+    events = await read(heir, run.id)
+    check_sequence(events)
+    assert types(events)[-1] == "run_completed"
+    assert text_of(events) == "fine"
+    assert [event["by"] for event in events if event["type"] == "run_resumed"] == ["system"]
+    assert [request.api_key for request in provider.requests] == [KEY.secret] * 2
+    await become(lambda: not owner.worker.keys._held)
 
 
 @pytest.mark.parametrize("open_store", ["sqlite"], indirect=True)

@@ -17,10 +17,12 @@ from a2a.types.a2a_pb2 import (
 )
 from google.protobuf.json_format import MessageToDict
 
-from agio.domain.agents import Agent
+from agio.domain.agents import PYTHON, Agent
 
 BINDINGS = (("JSONRPC", "1.0"), ("HTTP+JSON", "1.0"), ("JSONRPC", "0.3"), ("HTTP+JSON", "0.3"))
 MODES = ("text/plain",)
+OUTPUT_MODES = (*MODES, "application/json", "application/octet-stream")
+"""Of agents written in Python."""
 INPUT_MODES = (*MODES, "application/json", "image/png", "image/jpeg")
 
 
@@ -38,7 +40,7 @@ def make_card(agent: Agent, url: str, *, checks: bool) -> AgentCard:
         ],
         capabilities=AgentCapabilities(streaming=True, push_notifications=True, extended_agent_card=True),
         default_input_modes=INPUT_MODES,
-        default_output_modes=MODES,
+        default_output_modes=OUTPUT_MODES if agent.provider == PYTHON else MODES,
         skills=[skill],
     )
     if checks:

@@ -1,12 +1,10 @@
 """A2A's parts, messages and tasks from ours, and back. Pure.
 
-A task's one artifact is its answer, chunked while it is made. What the model says before it calls a tool is replaced
-by what it says after.
+What is said is one artifact, the answer, chunked while it is made: what a model says before it calls a tool is replaced
+by what it says after. Agents written in Python make further ones.
 """
 
-import base64
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -29,9 +27,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from agio.domain import events as ev
 from agio.domain import messages as ours
 from agio.domain.errors import Invalid
+from agio.domain.ids import split_checkpoint_id
 from agio.domain.journal import Entry, unfold
+from agio.domain.parts import Part as OurPart
+from agio.domain.parts import content_of as show_model
+from agio.domain.parts import load_part, parts_of
 from agio.domain.runs import Run
-from agio.domain.status import RunStatus
+from agio.domain.status import RunStatus, StopReason
 
 Update: TypeAlias = TaskStatusUpdateEvent | TaskArtifactUpdateEvent
 
@@ -47,7 +49,8 @@ STATES = {
     RunStatus.FAILED: TaskState.TASK_STATE_FAILED,
     RunStatus.CANCELLED: TaskState.TASK_STATE_CANCELED,
 }
-OVER = frozenset({TaskState.TASK_STATE_COMPLETED, TaskState.TASK_STATE_FAILED, TaskState.TASK_STATE_CANCELED})
+REJECTED = "rejected"
+"""Code of the error of a run whose agent did not take the message on."""
 NEEDS_ATTENTION = "nobody knows whether a tool call took effect; say how to go on"
 APPROVED = frozenset({"yes", "y", "ok", "okay", "approve", "approved", "go", "go ahead"})
 
@@ -61,31 +64,35 @@ def content_of(message: Message) -> ours.Content:
     Raises:
         Invalid: a part says nothing.
     """
-    parts = [_content_part(part) for part in message.parts]
-    if len(parts) == 1 and parts[0]["type"] == "text":
-        return str(parts[0]["text"])
-    return parts
+    return show_model([_ours(part) for part in message.parts])
 
 
-def _content_part(part: Part) -> dict[str, Any]:
+def about(message: Message, *, whole: bool) -> dict[str, Any]:
+    """Return what is kept with a message besides its content; `whole`: all that its agent may want to see."""
+    told: dict[str, Any] = {"messageId": message.message_id}
+    if message.reference_task_ids:
+        told["referenceTaskIds"] = list(message.reference_task_ids)
+    if not whole:
+        return {"a2a": told}
+    if message.extensions:
+        told["extensions"] = list(message.extensions)
+    told |= MessageToDict(message.metadata)
+    return {"a2a": told, "parts": [_ours(part).stored() for part in message.parts]}
+
+
+def _ours(part: Part) -> OurPart:
     kind = part.WhichOneof("content")
-    if kind == "text":
-        return {"type": "text", "text": part.text}
-    if kind == "data":
-        return {"type": "text", "text": _json_text(part.data)}
     if kind is None:
         raise Invalid("a part holds a text, data, or a file as raw bytes or url", field="message.parts")
-    media_type = part.media_type or "application/octet-stream"
-    url = part.url or f"data:{media_type};base64,{base64.b64encode(part.raw).decode()}"
-    if media_type.startswith("image/"):
-        return {"type": "image_url", "image_url": {"url": url}}
-    if kind == "url":
-        return {"type": "text", "text": f"[file {part.filename or ''} {media_type}] {part.url}"}
-    return {"type": "file", "file": {"filename": part.filename or "file", "file_data": url}}
-
-
-def _json_text(value: Value) -> str:
-    return json.dumps(MessageToDict(value), ensure_ascii=False)
+    value: Any = MessageToDict(part.data) if kind == "data" else getattr(part, kind)
+    if value is None:  # data may be null
+        kind, value = "text", "null"
+    more: dict[str, Any] = {
+        "filename": part.filename,
+        "media_type": part.media_type,
+        "metadata": MessageToDict(part.metadata),
+    }
+    return OurPart(**{kind: value}, **more)
 
 
 def data_of(message: Message) -> dict[str, Any]:
@@ -118,29 +125,54 @@ def stamp(at: datetime) -> Timestamp:
     return made
 
 
-def parts_of(content: ours.Content) -> list[Part]:
-    """Return our content as parts."""
-    if isinstance(content, str):
-        return [Part(text=content)]
-    return [_part(one) for one in content]
+def theirs(part: OurPart) -> Part:
+    """Return a part of ours as A2A has it."""
+    made = Part(filename=part.filename, media_type=part.media_type)
+    if part.metadata:
+        made.metadata.CopyFrom(struct(part.metadata))
+    if part.data is not None:
+        made.data.CopyFrom(ParseDict(part.data, Value()))
+    elif part.raw is not None:
+        made.raw = part.raw
+    elif part.url is not None:
+        made.url = part.url
+    else:
+        made.text = part.text or ""
+    return made
 
 
-def _part(one: dict[str, Any]) -> Part:
-    match one:
-        case {"type": "text", "text": str(text)}:
-            return Part(text=text)
-        case {"type": "image_url", "image_url": {"url": str(url)}}:
-            return _file(url, "")
-        case {"type": "file", "file": {"file_data": str(url), **about}}:
-            return _file(url, str(about.get("filename", "")))
-    return Part(data=ParseDict(one, Value()))
+@dataclass(slots=True)
+class _Made:
+    """An artifact that an agent's Python code gives out, chunk by chunk."""
+
+    artifact_id: str
+    chunks: list[tuple[int, ev.ArtifactEmitted]] = field(default_factory=list)
+    """With the sequence number of each."""
+
+    def whole(self) -> Artifact:
+        """Return it as it is now: nothing but an empty text, where all of it was taken back."""
+        found = Artifact(artifact_id=self.artifact_id)
+        for _, chunk in self.chunks:
+            if not chunk.append:
+                found = Artifact(artifact_id=self.artifact_id)
+            _add_chunk(found, chunk)
+        if not found.parts:
+            found.parts.append(Part(text=""))
+        return found
+
+    def keep(self, wanted: Callable[[int, ev.ArtifactEmitted], bool]) -> bool:
+        """Forget the other chunks; say whether there were any."""
+        kept = [(seq, chunk) for seq, chunk in self.chunks if wanted(seq, chunk)]
+        changed, self.chunks = len(kept) < len(self.chunks), kept
+        return changed
 
 
-def _file(url: str, name: str) -> Part:
-    head, _, encoded = url.partition(";base64,")
-    if url.startswith("data:") and encoded:
-        return Part(raw=base64.b64decode(encoded), media_type=head.removeprefix("data:"), filename=name)
-    return Part(url=url, filename=name)
+def _add_chunk(artifact: Artifact, chunk: ev.ArtifactEmitted) -> None:
+    artifact.parts.extend(theirs(load_part(one)) for one in chunk.parts)
+    artifact.name = chunk.name or artifact.name
+    artifact.description = chunk.description or artifact.description
+    if chunk.metadata:
+        artifact.metadata.CopyFrom(struct(chunk.metadata))
 
 
 @dataclass(slots=True)
@@ -160,11 +192,17 @@ class Folded:
     """Id of the message that the artifact shows."""
     asked: list[ev.ApprovalRequired] = field(default_factory=list)
     """Approvals that are waited for."""
+    aside: dict[str, Message] = field(default_factory=dict)
+    """What an agent said that is no answer: its questions, and its message in place of a task; by id."""
+    last_aside: Message | None = None
+    made: dict[str, _Made] = field(default_factory=dict)
+    """Artifacts of an agent's Python code, by id."""
 
     def task(self) -> Task:
         """Return the task as it is now."""
         text = "".join(self.answer)
         artifacts = [Artifact(artifact_id=ANSWER, name=ANSWER, parts=[Part(text=text)])] if text else []
+        artifacts += [one.whole() for one in self.made.values() if one.chunks]
         return Task(
             id=self.run.id,
             context_id=self.run.session_id,
@@ -173,6 +211,15 @@ class Folded:
             history=self.history,
             metadata=struct({"agio": {"agentId": self.run.agent_id, "seq": self.seq}}),
         )
+
+    def message(self) -> Message | None:
+        """Return the message that answers in place of a task; None: the task is the answer."""
+        if self.last_aside is None or self.state != TaskState.TASK_STATE_COMPLETED or self.answer or self.made:
+            return None
+        alone = Message()
+        alone.CopyFrom(self.last_aside)
+        alone.ClearField("task_id")
+        return alone
 
     def take(self, entry: Entry) -> list[Update]:
         """Take note of an entry; return what a reader is told of it."""
@@ -183,9 +230,15 @@ class Folded:
 
     def _remember(self, messages: Iterable[ours.Message]) -> None:
         for one in messages:
-            if one.role in ("user", "assistant") and one.content:
-                role = Role.ROLE_USER if one.role == "user" else Role.ROLE_AGENT
-                self.history.append(self._message(one.id, role, parts_of(one.content)))
+            kept = one.metadata.get("a2a", {})
+            if one.role not in ("user", "assistant") or not (one.content or "parts" in one.metadata):
+                continue
+            role = Role.ROLE_USER if one.role == "user" else Role.ROLE_AGENT
+            said = self._message(kept.get("messageId", one.id), role, [theirs(part) for part in parts_of(one)])
+            self.history.append(said)
+            self.last_aside = said if "kind" in one.metadata else None
+            if self.last_aside is not None:
+                self.aside[one.id] = said
 
     def _message(self, message_id: str, role: Role, parts: list[Part]) -> Message:
         task_id, context_id = self.run.id, self.run.session_id
@@ -195,9 +248,11 @@ class Folded:
         match event:
             case ev.Deltas(of="content"):
                 yield self._show(event.message_id, "".join(event.contents))
-            case ev.ContentReset() if event.message_id == self.shown:
-                yield self._replace("")
-            case ev.MessageCompleted(role="assistant") if event.content and event.message_id != self.shown:
+            case ev.ContentReset():
+                yield from self._reset(event.message_id)
+            case ev.ArtifactEmitted():
+                yield self._chunk(seq, event)
+            case ev.MessageCompleted(role="assistant") if event.content and event.message_id not in self._told:
                 yield self._show(event.message_id, ours.text_of(event.content))
             case ev.StepStarted() | ev.RunResumed() | ev.RunRecovered() | ev.RunRestored():
                 yield from self._work(event, entry.at)
@@ -209,31 +264,43 @@ class Folded:
                 yield from self._rest_or_end(seq, event, entry.at)
 
     def _work(self, event: ev.Event, at: datetime) -> Iterator[Update]:
-        if isinstance(event, ev.RunRestored) and self.answer:
-            yield self._replace("")
+        if isinstance(event, ev.RunRestored):
+            yield from self._restore(event.from_checkpoint_id)
         if self.state != TaskState.TASK_STATE_WORKING:
             yield self._become(TaskState.TASK_STATE_WORKING, at)
 
     def _rest_or_end(self, seq: int, event: ev.Event, at: datetime) -> Iterator[Update]:
         match event:
+            case ev.RunWaiting(reason=StopReason.CHILDREN):
+                return
+            case ev.RunWaiting(reason=StopReason.INPUT) if self.last_aside is not None:
+                yield self._become(TaskState.TASK_STATE_INPUT_REQUIRED, at, self.last_aside)
             case ev.RunWaiting():
                 yield self._become(TaskState.TASK_STATE_INPUT_REQUIRED, at, self._question(seq))
             case ev.RunInterrupted():
                 text = Part(text="its workers kept dying; a person must look at it")
                 yield self._become(TaskState.TASK_STATE_FAILED, at, self._said(seq, [text]))
             case ev.RunCompleted():
-                if event.response and event.response != "".join(self.answer):
-                    yield self._replace(event.response)
-                if self.answer:
-                    yield self._artifact("", append=True, last=True)
-                yield self._become(TaskState.TASK_STATE_COMPLETED, at)
+                yield from self._complete(event, at)
             case ev.RunFailed():
-                text = Part(text=str(event.error.get("message", "the run failed")))
-                about = Part(data=ParseDict({"error": {"code": event.error.get("code")}}, Value()))
-                yield self._become(TaskState.TASK_STATE_FAILED, at, self._said(seq, [text, about]))
+                yield self._fail(seq, event, at)
             case ev.RunCancelled():
                 text = Part(text=f"cancelled by {event.by}")
                 yield self._become(TaskState.TASK_STATE_CANCELED, at, self._said(seq, [text]))
+
+    def _complete(self, event: ev.RunCompleted, at: datetime) -> Iterator[Update]:
+        if event.response and event.response != "".join(self.answer) and self.last_aside is None:
+            yield self._replace(event.response)
+        if self.answer:
+            yield self._artifact("", append=True, last=True)
+        yield self._become(TaskState.TASK_STATE_COMPLETED, at, self.last_aside)
+
+    def _fail(self, seq: int, event: ev.RunFailed, at: datetime) -> TaskStatusUpdateEvent:
+        text, code = Part(text=str(event.error.get("message", "the run failed"))), event.error.get("code")
+        if code == REJECTED:
+            return self._become(TaskState.TASK_STATE_REJECTED, at, self._said(seq, [text]))
+        details = Part(data=ParseDict({"error": {"code": code}}, Value()))
+        return self._become(TaskState.TASK_STATE_FAILED, at, self._said(seq, [text, details]))
 
     def _question(self, seq: int) -> Message:
         if not self.asked:
@@ -267,17 +334,63 @@ class Folded:
         self.answer = [text]
         return self._artifact(text, append=False)
 
+    @property
+    def _told(self) -> set[str | None]:
+        """Messages that are not to be shown as the answer once more, or at all."""
+        return {self.shown, *self.aside}
+
+    def _chunk(self, seq: int, event: ev.ArtifactEmitted) -> TaskArtifactUpdateEvent:
+        made = self.made.setdefault(event.artifact_id, _Made(event.artifact_id))
+        append = event.append and bool(made.chunks)
+        made.chunks.append((seq, event))
+        chunk = Artifact(artifact_id=event.artifact_id)
+        _add_chunk(chunk, event)
+        return self._updated(chunk, append=append, last=event.last)
+
+    def _reset(self, message_id: str) -> Iterator[TaskArtifactUpdateEvent]:
+        """Take back what was shown of a message."""
+        if message_id == self.shown:
+            yield self._replace("")
+        yield from self._forget(lambda seq, chunk: chunk.message_id != message_id)
+
+    def _restore(self, checkpoint_id: str | None) -> Iterator[TaskArtifactUpdateEvent]:
+        """Take back what came behind the checkpoint of this run that a new attempt begins at."""
+        if self.answer:
+            yield self._replace("")
+        place = split_checkpoint_id(checkpoint_id) if checkpoint_id else None
+        kept = place[1] if place and place[0] == self.run.id else 0
+        yield from self._forget(lambda seq, chunk: seq <= kept)
+
+    def _forget(self, wanted: Callable[[int, ev.ArtifactEmitted], bool]) -> Iterator[TaskArtifactUpdateEvent]:
+        for made in self.made.values():
+            if made.keep(wanted):
+                yield self._updated(made.whole(), append=False, last=False)
+
     def _artifact(self, text: str, *, append: bool, last: bool = False) -> TaskArtifactUpdateEvent:
+        return self._updated(
+            Artifact(artifact_id=ANSWER, name=ANSWER, parts=[Part(text=text)]), append=append, last=last
+        )
+
+    def _updated(self, artifact: Artifact, *, append: bool, last: bool) -> TaskArtifactUpdateEvent:
         return TaskArtifactUpdateEvent(
             task_id=self.run.id,
             context_id=self.run.session_id,
-            artifact=Artifact(artifact_id=ANSWER, name=ANSWER, parts=[Part(text=text)]),
+            artifact=artifact,
             append=append,
             last_chunk=last,
         )
 
 
+def state_of(run: Run) -> TaskState:
+    """Return the state that a run's record stands for."""
+    if run.status is RunStatus.FAILED and run.reason == REJECTED:
+        return TaskState.TASK_STATE_REJECTED
+    if run.status is RunStatus.WAITING and run.reason == StopReason.CHILDREN:
+        return TaskState.TASK_STATE_WORKING
+    return STATES[run.status]
+
+
 def listed(run: Run) -> Task:
     """Return what a list shows of a task: its record."""
-    status = TaskStatus(state=STATES[run.status], timestamp=stamp(run.updated_at))
+    status = TaskStatus(state=state_of(run), timestamp=stamp(run.updated_at))
     return Task(id=run.id, context_id=run.session_id, status=status)

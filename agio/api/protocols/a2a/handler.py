@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn
+from typing import Literal, NoReturn
 
 from a2a.server.context import ServerCallContext
 from a2a.server.request_handlers.request_handler import RequestHandler
@@ -19,11 +19,13 @@ from a2a.types.a2a_pb2 import (
     ListTaskPushNotificationConfigsResponse,
     ListTasksRequest,
     ListTasksResponse,
+    Message,
     SendMessageRequest,
     SubscribeToTaskRequest,
     Task,
     TaskPushNotificationConfig,
     TaskState,
+    TaskStatusUpdateEvent,
 )
 from a2a.utils.errors import (
     InvalidParamsError,
@@ -51,7 +53,7 @@ CANCEL_S = 20.0
 PAGE = 50
 DRAINING = "this server stops here; the task goes on, subscribe to it again"
 
-Event = Task | convert.Update
+Event = Task | Message | convert.Update
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class Call:
     card: AgentCard
     legacy: bool
     """The client speaks 0.3."""
+    is_python: bool = False
+    """The agent is a function: it may answer with a message in place of a task."""
 
 
 class Handler(RequestHandler):
@@ -72,7 +76,7 @@ class Handler(RequestHandler):
     # -- messages
 
     @guarded
-    async def on_message_send(self, params: SendMessageRequest, context: ServerCallContext) -> Task:
+    async def on_message_send(self, params: SendMessageRequest, context: ServerCallContext) -> Task | Message:
         checked(params)
         validate_history_length(params.configuration)
         call = _call(context)
@@ -85,6 +89,8 @@ class Handler(RequestHandler):
                         pass
             finally:
                 await call.engine.leave(call.caller, run.id)
+            if not after and (alone := folded.message()) is not None:
+                return alone
         elif not after:
             folded = await push.fold(call.engine, run)
         return apply_history_length(folded.task(), params.configuration)
@@ -98,10 +104,22 @@ class Handler(RequestHandler):
         call = _call(context)
         run, after = await _accept(call, params)
         folded = await push.fold(call.engine, run, after) if after else convert.Folded(run)
-        yield apply_history_length(folded.task(), params.configuration)
+        held: list[Event] = [apply_history_length(folded.task(), params.configuration)]
+        may_be_alone = call.is_python and not after
         async with aclosing(_follow(call, folded, through_rests=False)) as updates:
+            if not may_be_alone:
+                yield held.pop()
             async for update in updates:
-                yield update
+                held.append(update)
+                if may_be_alone and _says_nothing(update):
+                    continue
+                alone = folded.message() if may_be_alone else None
+                may_be_alone = False
+                for event in [alone] if alone is not None else held:
+                    yield event
+                held.clear()
+        for event in held:
+            yield event
 
     @guarded_stream
     async def on_subscribe_to_task(
@@ -142,7 +160,12 @@ class Handler(RequestHandler):
             call.caller.group_id, where, limit=size, cursor=params.page_token or None
         )
         since = params.status_timestamp_after.ToMicroseconds() if params.HasField("status_timestamp_after") else None
-        runs = [run for run in page.items if since is None or run.updated_at.timestamp() * 1e6 >= since]
+        runs = [
+            run
+            for run in page.items
+            if (since is None or run.updated_at.timestamp() * 1e6 >= since)
+            and params.status in (TaskState.TASK_STATE_UNSPECIFIED, convert.state_of(run))
+        ]
         return ListTasksResponse(
             tasks=[await _list_one(call, run, params) for run in runs],
             next_page_token=page.next_cursor or "",
@@ -246,15 +269,14 @@ async def _accept(call: Call, params: SendMessageRequest) -> tuple[Run, int]:
     if message.context_id and not is_session_id(message.context_id):
         raise InvalidParamsError("a contextId has 1 to 128 letters, digits and the characters _ - . : @ +")
     run_id = new_id()
-    about: dict[str, Any] = {"messageId": message.message_id}
-    if message.reference_task_ids:
-        about["referenceTaskIds"] = list(message.reference_task_ids)
+    about = convert.about(message, whole=call.is_python)
     request = StartRequest(
         agent_id=call.agent_id,
         message=convert.content_of(message),
         session_id=message.context_id or None,
         run_id=run_id,
-        metadata={"a2a": about},
+        metadata={"a2a": convert.about(message, whole=False)["a2a"]},
+        message_metadata=about,
     )
     config = params.configuration
     attached = None
@@ -284,7 +306,9 @@ async def _go_on(call: Call, params: SendMessageRequest) -> tuple[Run, int]:
     after = await call.engine.store.head(run.group_id, run.id)
     verdicts = _verdicts(run, params)
     words = None if verdicts else convert.content_of(message)
-    await call.engine.commands.resume(call.caller, run.id, ResumeRequest(verdicts=verdicts, message=words))
+    about = {} if words is None else convert.about(message, whole=call.is_python)
+    request = ResumeRequest(verdicts=verdicts, message=words, message_metadata=about)
+    await call.engine.commands.resume(call.caller, run.id, request)
     return run, after
 
 
@@ -325,6 +349,11 @@ async def _follow(call: Call, folded: convert.Folded, *, through_rests: bool) ->
         by_itself(call.engine.leave(call.caller, folded.run.id))
 
 
+def _says_nothing(update: convert.Update) -> bool:
+    """Say whether an update shows nothing but that somebody works."""
+    return isinstance(update, TaskStatusUpdateEvent) and update.status.state == TaskState.TASK_STATE_WORKING
+
+
 def _refuse_to_wait() -> NoReturn:
     raise UnsupportedOperationError(DRAINING)
 
@@ -333,6 +362,8 @@ def _statuses(state: TaskState) -> frozenset[RunStatus] | None:
     """Return the run statuses that a state stands for; None: any."""
     if state == TaskState.TASK_STATE_UNSPECIFIED:
         return None
+    if state == TaskState.TASK_STATE_REJECTED:
+        return frozenset({RunStatus.FAILED})
     return frozenset(status for status, theirs in convert.STATES.items() if theirs == state)
 
 

@@ -9,6 +9,7 @@ from a2a.server.jsonrpc_models import InvalidParamsError, InvalidRequestError
 from a2a.server.routes.common import DefaultServerCallContextBuilder
 from a2a.server.routes.jsonrpc_dispatcher import JsonRpcDispatcher
 from a2a.server.routes.rest_routes import create_rest_routes
+from a2a.types.a2a_pb2 import AgentCard
 from a2a.utils.constants import VERSION_HEADER
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse, Response
@@ -21,6 +22,7 @@ from agio.api.protocols.a2a import cards
 from agio.api.protocols.a2a.handler import Call, Handler
 from agio.api.protocols.feed import find_agent_id
 from agio.domain.access import Permission
+from agio.domain.agents import PYTHON, Agent
 from agio.domain.errors import NotFound
 from agio.engine.caller import Caller
 from agio.engine.engine import Engine
@@ -86,7 +88,7 @@ class _Rest(Response):
 async def get_card(request: Request, engine: EngineDep, caller: CallerDep, access: AccessDep) -> JSONResponse:
     """The default agent's; without `A2A-Version` for clients of both versions."""
     agent_id = await find_agent_id(request, engine, caller, None)
-    card = await _card(request, engine, caller, access, agent_id)
+    card = _card(request, access, await engine.agents.get(caller, agent_id))
     version = request.headers.get(VERSION_HEADER)
     if version is None:
         return JSONResponse(cards.card_of_both(card))
@@ -100,13 +102,12 @@ async def get_agents_card(
     """One agent's: 1.0, but 0.3 for who asks for that version or at its path."""
     if name not in CARDS:
         raise NotFound(f"there is no {name!r}; a card is at {', '.join(CARDS)}")
-    card = await _card(request, engine, caller, access, agent_id)
+    card = _card(request, access, await engine.agents.get(caller, agent_id))
     version = request.headers.get(VERSION_HEADER, "0.3" if name == OLD_CARD else "1.0")
     return JSONResponse(cards.card_0_3(card) if is_legacy_version(version) else cards.card_1_0(card))
 
 
-async def _card(request: Request, engine: Engine, caller: Caller, access: Access, agent_id: str) -> Any:
-    agent = await engine.agents.get(caller, agent_id)
+def _card(request: Request, access: Access, agent: Agent) -> AgentCard:
     url = f"{str(request.base_url).rstrip('/')}/a2a/{agent.id}"
     return cards.make_card(agent, url, checks=access.checks)
 
@@ -146,6 +147,8 @@ async def call_rest(
 
 async def _prepare(request: Request, engine: Engine, caller: Caller, access: Access, agent_id: str) -> None:
     """Note for whom the call is. Raises `NotFound`."""
-    card = await _card(request, engine, caller, access, agent_id)
+    agent = await engine.agents.get(caller, agent_id)
+    card = _card(request, access, agent)
     version = request.headers.get(VERSION_HEADER) or "0.3"
-    request.state.a2a = Call(engine, caller, agent_id, card, legacy=is_legacy_version(version))
+    is_python = agent.provider == PYTHON
+    request.state.a2a = Call(engine, caller, agent_id, card, legacy=is_legacy_version(version), is_python=is_python)
