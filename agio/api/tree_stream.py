@@ -4,7 +4,7 @@ An event's id names the place of every run of the tree that has not ended for th
 misses nothing and gets nothing twice.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -34,6 +34,9 @@ MAX_PLACES = 2000
 """How many runs one event id may name."""
 
 _encode = msgspec.json.Encoder().encode
+
+Head = Callable[[Leaf, Mapping[str, Any]], bytes | None]
+"""Makes an event's frame, without its id; None: the stream does not tell of it."""
 
 
 class Places:
@@ -80,7 +83,14 @@ def parse_places(text: str | None, root_id: str) -> dict[str, int]:
     return places
 
 
-async def attach_to_tree(engine: Engine, caller: Caller, run: Run, places: Mapping[str, int]) -> Response:
+def whole_event(leaf: Leaf, event: Mapping[str, Any]) -> bytes | None:
+    """Return the frame of a native event."""
+    return b"event: %b\ndata: %b\n" % (event["type"].encode(), one_line(_encode({**_where(leaf), **event})))
+
+
+async def attach_to_tree(
+    engine: Engine, caller: Caller, run: Run, places: Mapping[str, int], head: Head = whole_event
+) -> Response:
     """Answer with the events of a run and its children behind the places; 204 when none will follow.
 
     Raises:
@@ -93,15 +103,17 @@ async def attach_to_tree(engine: Engine, caller: Caller, run: Run, places: Mappi
     if places.keys() == {run.id} and await is_at_end(engine, caller, run, places[run.id]):
         return Response(status_code=204)
     headers = {"X-Run-ID": run.id, "X-Session-ID": run.session_id, "Location": f"/api/workflows/{run.id}"}
-    return EventStream(_stream(engine, caller, run, places), headers)
+    return EventStream(_stream(engine, caller, run, places, head), headers)
 
 
-async def _stream(engine: Engine, caller: Caller, run: Run, given: Mapping[str, int]) -> AsyncIterator[bytes]:
+async def _stream(
+    engine: Engine, caller: Caller, run: Run, given: Mapping[str, int], head: Head
+) -> AsyncIterator[bytes]:
     yield RETRY
     places = Places(run.id, given)
     try:
         async with aclosing(engine.trees.follow(caller, run.id, given)) as items:
-            async for chunk in _frames(items, places):
+            async for chunk in _frames(items, places, head):
                 yield chunk
     except StoreUnavailable:  # the answer has begun: it can only end, and be asked for again
         yield STORE_AWAY
@@ -109,19 +121,18 @@ async def _stream(engine: Engine, caller: Caller, run: Run, given: Mapping[str, 
         by_itself(engine.leave(caller, run.id))
 
 
-async def _frames(items: AsyncGenerator[Leaf | Draining, None], places: Places) -> AsyncIterator[bytes]:
+async def _frames(items: AsyncGenerator[Leaf | Draining, None], places: Places, head: Head) -> AsyncIterator[bytes]:
     async for item in items:
         if isinstance(item, Draining):
             yield FAREWELL
             return
         frames = []
         for event in wire_events(item.published.entry):
-            wire = {**_where(item), **event}
-            frames.append(
-                b"event: %b\ndata: %b\nid: %b\n\n"
-                % (wire["type"].encode(), one_line(_encode(wire)), places.pass_on(item, event).encode())
-            )
-        yield b"".join(frames)
+            made, place = head(item, event), places.pass_on(item, event)
+            if made is not None:
+                frames.append(b"%bid: %b\n\n" % (made, place.encode()))
+        if frames:
+            yield b"".join(frames)
 
 
 def _where(leaf: Leaf) -> dict[str, Any]:

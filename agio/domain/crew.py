@@ -45,6 +45,8 @@ class CrewTask:
     expected_output: str = ""
     agent: str | None = None
     """A member's name, or the id of a stored agent."""
+    tools: tuple[str, ...] = ()
+    """Of `agent`: what it has for this task besides its own."""
     function: str | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
     http: dict[str, Any] | None = None

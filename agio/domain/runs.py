@@ -14,6 +14,9 @@ from agio.domain.metrics import Metrics
 from agio.domain.status import LIVE, TERMINAL, RunStatus
 from agio.domain.workflow import Place, Workflow
 
+WORKFLOW_AGENT = "workflow:"
+"""What the agent ids of runs begin with that carry a workflow out; no agent's does."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
@@ -195,6 +198,8 @@ class Run:
     else. Child runs have their parent's."""
     passed_on: bool = False
     """Its owner was named by another worker, and has not noticed yet."""
+    on_restart: Literal["resume", "cancel"] | None = None
+    """What becomes of it when its worker dies or stops; None: as the installation says."""
     created_by: str = "anonymous"
     created_at: datetime
     started_at: datetime | None = None
@@ -280,3 +285,5 @@ class RunFilter:
     """Created at or after."""
     until: datetime | None = None
     """Created before."""
+    workflows_only: bool = False
+    """Workflows that stand in no other one; see `WORKFLOW_AGENT`."""

@@ -59,6 +59,9 @@ class StopReason(StrEnum):
     """It failed; see the error."""
 
 
+RESTART_TEXT = "Job cancelled - service was restarted while job was running"
+"""Said of `StopReason.RESTART` (seed item S48)."""
+
 TERMINAL = frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED})
 """Nothing follows, except a new attempt."""
 

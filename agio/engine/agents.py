@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from agio.domain.agents import Agent, AgentSnapshot
-from agio.domain.errors import AlreadyExists, Conflict, Invalid, NotFound
+from agio.domain.errors import AlreadyExists, Conflict, Invalid, NotFound, ToolError
 from agio.domain.runs import RunFilter
 from agio.domain.status import LIVE
 from agio.engine.caller import Caller
@@ -158,10 +158,14 @@ class Agents:
         wanted = list(tools)
         if not wanted:
             return
-        known = {tool.name for tool in await self._toolbox.list(caller.group_id)}
+        found = await self._toolbox.find_all(caller.group_id, wanted)
         for name in wanted:
-            if name not in known:
-                names = ", ".join(sorted(known))
+            tool = found.get(name)
+            if isinstance(tool, ToolError):
+                how = " Enable it first." if tool.code == "tool_disabled" else ""
+                raise Invalid(f"{tool}{how}", field=f"{at}tools")
+            if tool is None:
+                names = ", ".join(tool.name for tool in await self._toolbox.list(caller.group_id))
                 raise Invalid(f"there is no tool {name!r}; known are {names}", field=f"{at}tools")
 
     async def check_modifications(self, caller: Caller, modifications: Mapping[str, Any]) -> None:

@@ -117,7 +117,7 @@ async def begin(store: RunStore, notify: Notify, parent: Run, run_id: str, birth
         task_id=birth.task_id,
         depth=above.depth + 1 if above else 1,
     )
-    run = replace(run, place=place, llm_key=parent.llm_key)
+    run = replace(run, place=place, llm_key=parent.llm_key, on_restart=parent.on_restart)
     branch = Branch(
         id=run_id,
         group_id=parent.group_id,

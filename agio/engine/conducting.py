@@ -11,7 +11,7 @@ from agio.domain import events as ev
 from agio.domain.agents import AgentSnapshot
 from agio.domain.ids import new_id
 from agio.domain.messages import Message, ToolCall, text_of
-from agio.domain.runs import OneCall, RunSpec
+from agio.domain.runs import WORKFLOW_AGENT, OneCall, RunSpec
 from agio.domain.workflow import (
     Task,
     Workflow,
@@ -182,17 +182,19 @@ def birth_of(workflow: Workflow, task: Task, results: dict[str, str]) -> Birth:
             assert name is not None
             call = OneCall(name=name, arguments=fill_results(task.arguments, results))
             return Birth(
-                task_id=task.id, spec=RunSpec(input=prompt, call=call), snapshot=_snapshot(task.executor, name, (name,))
+                task_id=task.id,
+                spec=RunSpec(input=prompt, call=call),
+                snapshot=_snapshot(f"{task.executor}:", name, (name,)),
             )
 
 
 def workflow_snapshot(workflow: Workflow) -> AgentSnapshot:
     """Return what a workflow's run pins in place of an agent: it asks no model."""
-    return _snapshot("workflow", workflow.name, ())
+    return _snapshot(WORKFLOW_AGENT, workflow.name, ())
 
 
 def _snapshot(kind: str, name: str, tools: tuple[str, ...]) -> AgentSnapshot:
-    return AgentSnapshot(agent_id=f"{kind}:{name}", version=1, provider="none", model="none", tools=tools)
+    return AgentSnapshot(agent_id=f"{kind}{name}", version=1, provider="none", model="none", tools=tools)
 
 
 async def _end(drive: Drive, workflow: Workflow, ledger: Ledger) -> None:

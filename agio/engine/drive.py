@@ -13,7 +13,7 @@ from agio.domain.ids import checkpoint_id, new_id
 from agio.domain.messages import Message, text_of
 from agio.domain.metrics import Metrics, Usage
 from agio.domain.runs import Run, RunUpdate, Words
-from agio.domain.status import TERMINAL, RunStatus, StopReason
+from agio.domain.status import RESTART_TEXT, TERMINAL, RunStatus, StopReason
 from agio.domain.webhooks import Delivery
 from agio.engine.children import Notify, hand_on, read_ledger, tell_parent
 from agio.engine.clock import utc_now
@@ -325,7 +325,7 @@ class Drive:
         self.journal.emit(
             ev.RunCancelled(
                 by=by or (asked.by if asked else "system"),
-                reason=reason or (asked.reason if asked else None),
+                reason=_said(reason or (asked.reason if asked else None)),
                 metrics=self.metrics(),
                 partial_response=partial or None,
             )
@@ -391,3 +391,8 @@ class Drive:
         await self._prepare_end()
         self.journal.emit(ev.RunInterrupted(reason=StopReason.POISON, claims=claims))
         await self._end(self.update(status=RunStatus.INTERRUPTED, reason=StopReason.POISON))
+
+
+def _said(reason: str | None) -> str | None:
+    """Return the reason of a cancel as people are told it."""
+    return RESTART_TEXT if reason == StopReason.RESTART else reason

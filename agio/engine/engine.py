@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterable
 
 from agio.domain.agents import Agent
+from agio.domain.crews import StoredCrew, StoredTask
 from agio.domain.errors import InvalidTransition, NotFound, StoreUnavailable
 from agio.engine.agents import Agents
 from agio.engine.caller import Caller
 from agio.engine.commands import Commands
 from agio.engine.continuing import Continuing
 from agio.engine.conversations import Conversations
+from agio.engine.executions import Executions
 from agio.engine.generating import Generating
 from agio.engine.hub import Published
 from agio.engine.keyed import KeyedRequests
@@ -18,6 +20,7 @@ from agio.engine.models import Models
 from agio.engine.observer import NOBODY, Observer
 from agio.engine.quota import NO_QUOTA, Quota
 from agio.engine.reading import Reading
+from agio.engine.records import Records
 from agio.engine.scheduler import Scheduler
 from agio.engine.schedules import Schedules
 from agio.engine.sessions import Sessions
@@ -31,7 +34,7 @@ from agio.engine.webhooks import Webhooks
 from agio.engine.worker import Worker
 from agio.engine.workflows import Workflows
 from agio.providers.base import Providers
-from agio.storage.port import Store
+from agio.storage.port import CREWS, TASKS, Store
 from agio.tools.base import Toolbox
 from agio.tools.net import GuardedClient
 
@@ -78,6 +81,9 @@ class Engine:
         self.templates = Templates(store)
         self.generating = Generating(providers, self.agents, self.worker.keys, quota)
         self.trees = Trees(store, self.reading, self.worker.hub)
+        self.crews: Records[StoredCrew] = Records(store, CREWS, "crew")
+        self.tasks: Records[StoredTask] = Records(store, TASKS, "task")
+        self.executions = Executions(store, self.reading)
 
     def tail(
         self, caller: Caller, run_id: str, *, after: int = 0, follow: bool = True

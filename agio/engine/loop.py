@@ -24,6 +24,7 @@ from agio.engine.journal import JournalWriter, RunJournal
 from agio.engine.keys import holder_of
 from agio.engine.outbox import hold_deliveries
 from agio.engine.recovery import first_state, load_state
+from agio.engine.restarting import end_with_worker, ends_with_worker
 from agio.engine.state import RunState
 from agio.engine.thinking import (
     FINAL_PROMPT,
@@ -38,9 +39,6 @@ from agio.engine.token import ControlToken, Stop
 from agio.storage.port import RunCreation
 
 log = logging.getLogger(__name__)
-
-RESTART_TEXT = "Job cancelled - service was restarted while job was running"
-"""Said where `on_restart` is `cancel` (seed item S48)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,9 +165,8 @@ async def _open(drive: Drive, claim: Claim) -> bool:
     if not drive.token.run.holds_branch:  # it was claimed for a pause that was taken back
         await _give_back(drive, handed_over=False)
         return False
-    if claim.abandoned and settings.on_restart == "cancel":
-        await drive.hand_on("cancel")
-        await drive.cancel(by="system", reason=RESTART_TEXT)
+    if claim.abandoned and ends_with_worker(drive):
+        await end_with_worker(drive)
         return False
     if claim.run.claims > settings.max_claims:
         await drive.rest_interrupted(claim.run.claims)
@@ -356,6 +353,8 @@ async def _leave(drive: Drive, stop: Stop) -> bool:
                 return False
             await drive.hand_on("pause")
             await drive.rest_paused()
+        case Stop.HAND_OVER if ends_with_worker(drive):
+            await end_with_worker(drive)
         case Stop.HAND_OVER:
             await _give_back(drive, handed_over=True)
     return True

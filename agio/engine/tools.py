@@ -20,6 +20,8 @@ from agio.tools.http_tool import CONFIGURATION_SCHEMAS, PLAIN_HEADERS, validate_
 HTTP_CONFIGURATION = CONFIGURATION_SCHEMAS["http"]
 """JSON Schema of the configuration of a tool that is made over the API."""
 
+NOTHING_TO_CONFIGURE: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
+
 SWITCH = "switch"
 """Type of the record by which a group switches a tool from code off, or puts a person before it."""
 
@@ -89,6 +91,15 @@ class Tools:
             if entry.name == key:
                 return entry
         raise NotFound(f"there is no tool {key!r}")
+
+    async def configuration_schema(self, caller: Caller, name: str) -> dict[str, Any]:
+        """Return the JSON Schema of a tool's configuration; `name` is a tool's, or a type of tools. Raises `NotFound`.
+
+        Tools from code have nothing to configure.
+        """
+        if name in CONFIGURATION_SCHEMAS:
+            return CONFIGURATION_SCHEMAS[name]
+        return CONFIGURATION_SCHEMAS.get((await self.get(caller, name)).tool_type, NOTHING_TO_CONFIGURE)
 
     async def create(self, caller: Caller, record: StoredTool) -> ToolEntry:
         """Keep a new tool.

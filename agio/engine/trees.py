@@ -136,6 +136,18 @@ class Trees:
                 children.append((task_id, await self.trace(caller, child_id)))
         return Trace(run=run, steps=steps_of(entries), children=children)
 
+    async def journals(self, caller: Caller, run_id: str) -> list[tuple[Entry, Place | None]]:
+        """Return the entries of a run and of all below it, by time, with their runs' places. Raises `NotFound`."""
+        run = await get_run(self._store, caller, run_id)
+        entries = await self._reading.entries(caller, run_id)
+        found = [(entry, run.place) for entry in entries]
+        for entry in entries:
+            for event in entry.events:
+                if isinstance(event, ev.TaskStarted):
+                    with suppress(NotFound):  # it was deleted
+                        found += await self.journals(caller, event.child_run_id)
+        return sorted(found, key=lambda one: one[0].at)
+
     async def follow(
         self, caller: Caller, run_id: str, cursors: Mapping[str, int]
     ) -> AsyncGenerator[Leaf | Draining, None]:

@@ -7,6 +7,7 @@ from typing import Any
 from agio.domain.agents import Agent, AgentSnapshot
 from agio.domain.branches import Branch
 from agio.domain.crew import Crew, Member, find_crew_flaws, tasks_of
+from agio.domain.crews import OnRestart
 from agio.domain.errors import AgioError, AlreadyExists, Conflict, Invalid, NotFound
 from agio.domain.ids import SESSION_ID_RULE, is_session_id, new_id
 from agio.domain.runs import Budget, Run, RunSpec
@@ -45,6 +46,8 @@ class WorkflowRequest:
     budget: Budget | None = None
     detached: bool = True
     start: bool = True
+    on_restart: OnRestart | None = None
+    """None: as the installation says."""
 
 
 class Workflows:
@@ -102,6 +105,7 @@ class Workflows:
             detached=request.detached,
             tags=request.tags,
             metadata=request.metadata,
+            on_restart=request.on_restart,
             pause=None if request.start else not_started(caller, now),
         )
         creation = RunCreation(
@@ -151,7 +155,10 @@ class Workflows:
             here = f"{at}tasks.{number}"
             for name in (task.agent, *task.coworkers):
                 if name is not None and name not in agents:
-                    agents[name] = await self._snapshot(caller, crew, name, fallback, f"{here}.agent")
+                    agents[name] = await self._snapshot(caller, crew, name, inputs, fallback, f"{here}.agent")
+            if written.tools and task.agent is not None:
+                await self._agents.check(caller, provider=None, tools=written.tools, at=f"{here}.")
+                task = replace(task, agent=_equip(agents, task, written.tools))
             if task.executor in ("function", "http"):
                 tool = HTTP_TOOL if task.executor == "http" else task.function
                 await self._agents.check(caller, provider=None, tools=[tool or ""], at=f"{here}.")
@@ -169,14 +176,16 @@ class Workflows:
             )
         return Workflow(name=crew.name, tasks=tuple(tasks), agents=agents, inputs=dict(inputs))
 
-    async def _snapshot(self, caller: Caller, crew: Crew, name: str, fallback: Fallback, at: str) -> AgentSnapshot:
+    async def _snapshot(
+        self, caller: Caller, crew: Crew, name: str, inputs: Mapping[str, Any], fallback: Fallback, at: str
+    ) -> AgentSnapshot:
         member = crew.all_members.get(name)
         stored_id = name if member is None else member.agent_id
         if member is not None and stored_id is None:
             await self._agents.check(
                 caller, provider=member.provider or fallback.provider, tools=member.tools, at=f"agents.{name}."
             )
-            return await self._agents.pin(caller, _described(caller, member, fallback))
+            return await self._agents.pin(caller, _described(caller, _introduced(member, inputs), fallback))
         try:
             agent = await self._agents.get(caller, stored_id or name)
         except NotFound:
@@ -185,6 +194,20 @@ class Workflows:
         if not agent.enabled:
             raise Conflict(f"the agent {agent.id!r} is disabled; enable it first")
         return await self._agents.pin(caller, agent)
+
+
+def _equip(agents: dict[str, AgentSnapshot], task: Task, tools: tuple[str, ...]) -> str:
+    """Add a task's agent with the tools of that task; return its name among `agents`."""
+    assert task.agent is not None
+    agent, name = agents[task.agent], f"{task.agent} for {task.id}"
+    agents[name] = replace(agent, tools=tuple(dict.fromkeys((*agent.tools, *tools))))
+    return name
+
+
+def _introduced(member: Member, inputs: Mapping[str, Any]) -> Member:
+    """Return a member whose description has the inputs in it."""
+    texts = {name: getattr(member, name) for name in ("role", "goal", "backstory", "system_prompt")}
+    return replace(member, **fill_inputs(texts, inputs))
 
 
 def _described(caller: Caller, member: Member, fallback: Fallback) -> Agent:

@@ -234,7 +234,7 @@ class Settings(BaseSettings):
     drain_s: Annotated[float, Field(ge=0)] = 30.0
     """Seconds that a stopping process gives its runs to reach the end of a step."""
     on_restart: Literal["resume", "cancel"] = "resume"
-    """What happens to a dead process's runs: they go on from their last checkpoint, or end as cancelled."""
+    """What happens to the runs of a process that dies or stops: they go on elsewhere, or end as cancelled."""
 
     # -- webhooks
 

@@ -16,6 +16,7 @@ from agio.domain.agents import Agent, AgentSnapshot
 from agio.domain.approvals import Approval
 from agio.domain.branches import Branch
 from agio.domain.checkpoints import Checkpoint
+from agio.domain.crews import StoredCrew, StoredTask
 from agio.domain.duties import Duty
 from agio.domain.errors import LeaseLost
 from agio.domain.journal import Entry
@@ -395,6 +396,8 @@ SCHEDULES = Kind("schedules", Schedule, filters=("enabled",), search=("id", "nam
 FIRES = Kind("fires", Fire, filters=("schedule_id",))
 MODELS = Kind("models", StoredModel, filters=("provider",), search=("id", "model"))
 TEMPLATES = Kind("templates", Template, search=("name", "description"), unique=("name",))
+CREWS = Kind("crews", StoredCrew, search=("id", "name", "description"))
+TASKS = Kind("tasks", StoredTask, search=("id", "name", "description"))
 
 KINDS: tuple[Kind[Any], ...] = (
     *(AGENTS, AGENT_VERSIONS, SESSIONS, BRANCHES, TOOLS, REQUESTS, DUTIES),
@@ -402,6 +405,7 @@ KINDS: tuple[Kind[Any], ...] = (
     *(WEBHOOKS, DELIVERIES),
     *(SCHEDULES, FIRES),
     *(MODELS, TEMPLATES),
+    *(CREWS, TASKS),
 )
 
 

@@ -82,6 +82,10 @@ def _furnish(api: Api, name: str) -> Group:
     model = post("/models", {"name": f"{name}/model", "provider": "demo", "model": "demo"})
     template = post("/templates", {"name": f"{name} text", "template": f"secret of {name}"})
     api_key = post("/api-keys", {"name": f"{name} key", "service": "openai", "key": f"another key of {name}"})
+    crew = post("/crews", {"name": f"{name} crew", "tasks_yaml": f"secret of {name}"})
+    task = post("/tasks", {"name": f"{name} task", "description": f"secret of {name}", "expected_output": ""})
+    written = {"tasks_yaml": {"a": {"description": f"secret of {name}", "agent": "assistant"}}}
+    execution = post("/executions", written)["execution_id"]
     post("/users", {"name": f"{name}-user", "password": "long enough"})
     return Group(
         name,
@@ -99,6 +103,9 @@ def _furnish(api: Api, name: str) -> Group:
             "name": (f"{name}-user",),
             "schedule": (schedule["id"],),
             "webhook": (webhook["id"],),
+            "crew": (crew["id"],),
+            "task": (task["id"],),
+            "execution": (execution,),
             "delivery": tuple(delivery["id"] for delivery in deliveries),
         },
     )
@@ -119,6 +126,14 @@ KIND_OF = {
     **{"key_id": "key", "name": "name", "conversation_id": "session", "schedule_id": "schedule"},
     **{"webhook_id": "webhook", "delivery_id": "delivery"},
     **{"model_name": "model", "template_id": "template"},
+    **{
+        "tool_name": "tool",
+        "crew_id": "crew",
+        "execution_id": "execution",
+        "task_id": "task",
+        "task_ids": "task",
+        "agent_ids": "agent",
+    },
 }
 """Name of a parameter or member → what its id is of."""
 
@@ -259,7 +274,7 @@ def test_lists_and_counts_hold_the_callers_own_only(world: World, caller: str):
         for other in others:
             for secret in _secrets(world, other.name, besides=()):
                 assert secret not in answer.text, (call, secret)
-    for kind in ("run", "session", "agent", "tool", "approval", "key", "name", "schedule", "model", "template"):
+    for kind in own.ids.keys() - {"branch", "checkpoint", "delivery", "webhook"}:
         assert any(f'"{one}"' in seen for one in own.ids[kind]), kind
     for path, number in (("/api/access-keys", 1), ("/api/keys", 2), ("/api/users", 1)):
         assert world.api.http.get(path, headers=own.headers).json()["total"] == number

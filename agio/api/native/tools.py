@@ -1,6 +1,6 @@
 """Tools: those made in Python, the built-in ones, and those made here."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
@@ -75,6 +75,29 @@ async def _create_once(engine: Engine, caller: Caller, body: ToolBody, tool_id: 
         if entry.id != tool_id:
             raise
         return entry
+
+
+@router.get("/enabled", operation_id="listEnabledTools", summary="List tools that may be used", responses=documented())
+async def list_enabled_tools(
+    engine: EngineDep, caller: CallerDep, limit: Limit = 100, offset: Offset = 0
+) -> ListOf[ToolView]:
+    """As the whole list with `enabled=true`."""
+    return await list_tools(engine, caller, enabled=True, limit=limit, offset=offset)
+
+
+@router.get(
+    "/configurations/{tool_name}/schema",
+    operation_id="getToolConfigurationSchema",
+    summary="Read what can be configured about a tool",
+    responses=documented(404),
+)
+async def get_configuration_schema(
+    tool_name: Annotated[str, Path(max_length=128, description="A tool's name, or a type.", examples=["http"])],
+    engine: EngineDep,
+    caller: CallerDep,
+) -> dict[str, Any]:
+    """The JSON Schema of `configuration`; of tools made in Python an object without members."""
+    return await engine.tools.configuration_schema(caller, tool_name)
 
 
 @router.get("/{tool_id}", operation_id="getTool", summary="Look at a tool", responses=documented(404))

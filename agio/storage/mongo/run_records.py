@@ -115,6 +115,7 @@ def _fields(state: RunState, writer: str, text: str) -> Document:
     run = state.run
     optional: Document = {
         "parent": run.parent.run_id if run.parent else None,
+        "root": run.place.root_run_id if run.place else None,
         "tags": list(run.tags) or None,
         "holds": state.holds,
         "waits": state.waits,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agio.domain.errors import Invalid
-from agio.domain.runs import Run, RunFilter
+from agio.domain.runs import WORKFLOW_AGENT, Run, RunFilter
 from agio.storage.codec import to_micros
 from agio.storage.port import Page
 from agio.storage.sqlite.connection import Connection
@@ -61,6 +61,9 @@ def _conditions(group_id: str, where: RunFilter) -> list[tuple[str, tuple[Any, .
     if where.statuses is not None:
         places = ", ".join("?" * len(where.statuses))
         conditions.append((f"status IN ({places})", tuple(status.value for status in where.statuses)))
+    if where.workflows_only:
+        is_root = "agent_id >= ? AND agent_id < ? AND json_extract(doc, '$.place') IS NULL"
+        conditions.append((is_root, (WORKFLOW_AGENT, WORKFLOW_AGENT[:-1] + chr(ord(WORKFLOW_AGENT[-1]) + 1))))
     if where.tag is not None:
         conditions.append(("no IN (SELECT run_no FROM run_tags WHERE tag = ?)", (where.tag,)))
     if where.text is not None:

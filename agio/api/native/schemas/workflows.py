@@ -140,6 +140,7 @@ class TaskFields(Body):
     description: LongText = ""
     expected_output: LongText = ""
     agent: MemberName | None = Field(default=None, description="A name among `agents`, or the id of a stored agent.")
+    tools: list[ToolName] = Field(default_factory=list, max_length=128, description="Of its agent, for this task.")
     function: ToolName | None = Field(default=None, description="A tool, such as a Python function.")
     arguments: JsonObject = Field(default_factory=dict, description="Of the function.")
     http: HttpBody | None = None
@@ -163,6 +164,7 @@ class TaskBody(TaskFields):
             description=self.description,
             expected_output=self.expected_output,
             agent=self.agent,
+            tools=tuple(self.tools),
             function=self.function,
             arguments=self.arguments,
             http=self.http.model_dump(exclude_none=True) if self.http else None,

@@ -2,10 +2,18 @@
 
 from fastapi import APIRouter, FastAPI
 
-from agio.api.protocols.kasal import api_keys
+from agio.api.protocols.kasal import api_keys, crews, executions, history, logs, tasks, traces
 from agio.api.protocols.plain import add_tag
 
-ROUTERS: tuple[APIRouter, ...] = (api_keys.router,)
+ROUTERS: tuple[APIRouter, ...] = (
+    crews.router,
+    tasks.router,
+    executions.router,
+    history.router,
+    logs.router,
+    traces.router,
+    api_keys.router,
+)
 
 
 def install(app: FastAPI) -> None:

@@ -12,6 +12,7 @@ from agio.domain.access import AccessKey, Permission, RevokedToken, Role, Stream
 from agio.domain.agents import Agent
 from agio.domain.branches import MessageEdit
 from agio.domain.crew import Crew, CrewTask
+from agio.domain.crews import StoredCrew, StoredTask
 from agio.domain.duties import Duty
 from agio.domain.errors import AlreadyExists, Conflict, Invalid, NotFound
 from agio.domain.ids import new_id
@@ -28,6 +29,7 @@ from agio.storage.port import (
     AGENT_VERSIONS,
     AGENTS,
     BRANCHES,
+    CREWS,
     DELIVERIES,
     DUTIES,
     FIRES,
@@ -39,6 +41,7 @@ from agio.storage.port import (
     SCHEDULES,
     SESSIONS,
     STREAM_TOKENS,
+    TASKS,
     TEMPLATES,
     TOOLS,
     USERS,
@@ -174,6 +177,16 @@ def _make_template(group_id: str, *, at_s: float = 0, **fields: Any) -> Template
     return Template(group_id=group_id, created_at=instant(at_s), updated_at=instant(at_s), **usual | fields)
 
 
+def _make_crew(group_id: str, *, at_s: float = 0, **fields: Any) -> StoredCrew:
+    usual: dict[str, Any] = {"id": new_id(), "name": "crew", "agents_yaml": {"é": [1]}, "tasks_yaml": "a:\n", **fields}
+    return StoredCrew(group_id=group_id, created_at=instant(at_s), updated_at=instant(at_s), **usual)
+
+
+def _make_task(group_id: str, *, at_s: float = 0, **fields: Any) -> StoredTask:
+    usual: dict[str, Any] = {"id": new_id(), "name": "task", "description": "é", "tools": ("a", "b"), **fields}
+    return StoredTask(group_id=group_id, created_at=instant(at_s), updated_at=instant(at_s), **usual)
+
+
 MAKE: dict[str, Callable[..., Any]] = {
     AGENTS.name: make_agent,
     AGENT_VERSIONS.name: _make_version,
@@ -194,6 +207,8 @@ MAKE: dict[str, Callable[..., Any]] = {
     FIRES.name: _make_fire,
     MODELS.name: _make_stored_model,
     TEMPLATES.name: _make_template,
+    CREWS.name: _make_crew,
+    TASKS.name: _make_task,
 }
 
 

@@ -1,12 +1,15 @@
 """`list_runs`: order, filters, search and paging."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from agio.domain.agents import AgentSnapshot
 from agio.domain.errors import Invalid
 from agio.domain.runs import Parent, Run, RunFilter
 from agio.domain.status import RunStatus
+from agio.domain.workflow import Place
 from agio.storage.port import Store
 from agio.testing.conformance.records import instant, make_creation, start
 
@@ -48,6 +51,17 @@ class TestCountLive:
 
 
 class TestRunFilter:
+    async def test_workflows_are_those_that_stand_in_no_other_one(self, store: Store, group: str) -> None:
+        snapshot = AgentSnapshot(agent_id="workflow:é", version=1, provider="none", model="none")
+        wanted = await store.create_run(make_creation(group, snapshot=snapshot, tags=("t",)))
+        place = Place(root_run_id=wanted.id, parent_run_id=wanted.id, task_id="a", depth=1)
+        await store.create_run(make_creation(group, snapshot=snapshot, place=place, at_s=1))
+        await store.create_run(make_creation(group, snapshot=replace(snapshot, agent_id="workflows"), at_s=2))
+        await store.create_run(make_creation(group, at_s=3))
+        await _assert_found(store, group, [wanted], workflows_only=True)
+        await _assert_found(store, group, [wanted], workflows_only=True, tag="t", agent_id="workflow:é", text="FLOW")
+        await _assert_found(store, group, [], workflows_only=True, agent_id="researcher")
+
     async def test_runs_are_narrowed_by_status(self, store: Store, group: str) -> None:
         queued = await store.create_run(make_creation(group))
         failed = await (await start(store, group, at_s=1)).end(RunStatus.FAILED)
