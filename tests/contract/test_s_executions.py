@@ -206,7 +206,8 @@ async def test_s38_the_list_is_narrowed_by_status_crew_and_time(server: Kasal):
 async def test_s38_a_foreign_group_is_403_and_a_foreign_execution_404(tmp_path: Path):
     keys = [{"key": f"key-of-{name}", "name": name, "group": name} for name in ("red", "blue")]
     async with kasal(tmp_path, api_keys=keys) as server:
-        red, blue = ({"authorization": f"Bearer key-of-{name}"} for name in ("red", "blue"))
+        red: Any = {"authorization": "Bearer key-of-red"}
+        blue: Any = {"authorization": "Bearer key-of-blue"}
         made = (await server.post("/executions", one_task("x"), **red))["execution_id"]
         assert (await server.get("/executions?group_id=red", **red))["total"] == 1
         assert (await server.get("/executions?group_id=red", expect=403, **blue))["type"] == "denied"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import jsonschema_rs
 import pytest
@@ -32,7 +33,8 @@ async def test_s25_a_tool_is_made_and_shown(server: Kasal):
     assert {key: made[key] for key in WEATHER} == WEATHER
     assert made["id"] in {one["id"] for one in (await server.get("/tools"))["items"]}
     assert (await server.post("/tools", WEATHER, expect=409))["type"] == "already_exists"
-    for wrong in ({"name": "two words"}, {"configuration": {}}, {"tool_type": "magic"}, {"enabled": "yes"}):
+    odd: list[dict[str, Any]] = [{"name": "two words"}, {"configuration": {}}, {"tool_type": "magic"}, {"enabled": 1}]
+    for wrong in odd:
         await server.post("/tools", WEATHER | {"name": "other"} | wrong, expect=422)
 
 
