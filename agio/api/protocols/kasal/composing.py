@@ -6,10 +6,18 @@ from dataclasses import replace
 from agio.api.protocols.kasal.texts import CrewText, Reading, read_crew
 from agio.domain.crew import CrewTask, Member
 from agio.domain.crews import StoredCrew
-from agio.domain.errors import NotFound
+from agio.domain.errors import Invalid, NotFound
 from agio.domain.workflow import Flaw
 from agio.engine.caller import Caller
 from agio.engine.engine import Engine
+
+
+async def check_stored(engine: Engine, caller: Caller, agent_ids: Sequence[str], task_ids: Sequence[str]) -> None:
+    """Refuse stored agents and tasks that are not there. Raises `Invalid`."""
+    flaws = (await compose(engine, caller, CrewText(name="crew"), agent_ids, task_ids)).errors
+    for flaw in flaws:
+        if flaw.field in ("agent_ids", "task_ids"):
+            raise Invalid(flaw.message, field=flaw.field)
 
 
 async def compose(

@@ -11,7 +11,7 @@ from agio.api.native.schemas.common import Limit, ListOf, Offset, listed
 from agio.api.native.workflows import fallback_of
 from agio.api.once import KEYED, once
 from agio.api.problems import documented
-from agio.api.protocols.kasal.composing import compose
+from agio.api.protocols.kasal.composing import check_stored, compose
 from agio.api.protocols.kasal.shapes import (
     DebugBody,
     DebugView,
@@ -55,6 +55,8 @@ async def list_crews(
 @needs(Permission.BUILD)
 async def create_crew(body: StoredCrewBody, request: Request, engine: EngineDep, caller: CallerDep) -> Response:
     """The texts are kept as they are; `POST /crews/debug` says what is wrong with them."""
+
+    await check_stored(engine, caller, body.agent_ids, body.task_ids)
 
     async def make(crew_id: str) -> Response:
         now = utc_now()
@@ -102,6 +104,8 @@ async def update_crew(
     crew_id: CrewPath, body: StoredCrewChanges, engine: EngineDep, caller: CallerDep
 ) -> StoredCrewView:
     """What the body leaves out stays as it is. Executions keep the crew as it was when they started."""
+    await engine.crews.get(caller, crew_id)  # what is not there is told before what is wrong with the body
+    await check_stored(engine, caller, body.agent_ids, body.task_ids)
     return StoredCrewView.model_validate(await engine.crews.change(caller, crew_id, body.to_stored()))
 
 

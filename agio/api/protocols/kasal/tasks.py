@@ -72,6 +72,7 @@ async def update_task(
     task_id: TaskPath, body: StoredTaskChanges, engine: EngineDep, caller: CallerDep
 ) -> StoredTaskView:
     """What the body leaves out stays as it is."""
+    await engine.tasks.get(caller, task_id)  # what is not there is told before what is wrong with the body
     await _check(engine, caller, body)
     return StoredTaskView.model_validate(await engine.tasks.change(caller, task_id, body.to_stored()))
 
@@ -82,6 +83,7 @@ async def update_task(
 @needs(Permission.BUILD)
 async def replace_task(task_id: TaskPath, body: StoredTaskBody, engine: EngineDep, caller: CallerDep) -> StoredTaskView:
     """What the body leaves out is as of a new task."""
+    await engine.tasks.get(caller, task_id)  # what is not there is told before what is wrong with the body
     await _check(engine, caller, body)
     return StoredTaskView.model_validate(await engine.tasks.change(caller, task_id, body.to_whole()))
 

@@ -154,15 +154,8 @@ def _make_schedule(group_id: str, *, at_s: float = 0, **fields: Any) -> Schedule
 
 
 def _make_fire(group_id: str, *, at_s: float = 0, **fields: Any) -> Fire:
-    usual: dict[str, Any] = {
-        "id": new_id(),
-        "schedule_id": "s",
-        "tick": instant(at_s),
-        "run_id": "r",
-        "outcome": "failed",
-        "error": "é",
-    }
-    return Fire(group_id=group_id, created_at=instant(at_s), **usual | fields)
+    usual: dict[str, Any] = {"id": new_id(), "schedule_id": "s", "run_id": "r", "outcome": "failed", "error": "é"}
+    return Fire(group_id=group_id, created_at=instant(at_s), **{"tick": instant(at_s)} | usual | fields)
 
 
 def _make_stored_model(group_id: str, *, at_s: float = 0, **fields: Any) -> StoredModel:
@@ -183,8 +176,8 @@ def _make_crew(group_id: str, *, at_s: float = 0, **fields: Any) -> StoredCrew:
 
 
 def _make_task(group_id: str, *, at_s: float = 0, **fields: Any) -> StoredTask:
-    usual: dict[str, Any] = {"id": new_id(), "name": "task", "description": "é", "tools": ("a", "b"), **fields}
-    return StoredTask(group_id=group_id, created_at=instant(at_s), updated_at=instant(at_s), **usual)
+    fields = {"id": new_id(), "name": "task", "description": "é", "tools": ("a", "b")} | fields
+    return StoredTask(group_id=group_id, created_at=instant(at_s), updated_at=instant(at_s), **fields)
 
 
 MAKE: dict[str, Callable[..., Any]] = {
