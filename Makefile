@@ -36,7 +36,7 @@ ifneq ($(HAS_UI),)
 	@$(MAKE) --no-print-directory frontend/node_modules/.stamp tests/a2a_js/node_modules/.stamp
 	cd frontend && CI=true npm run --silent test
 	@$(MAKE) --no-print-directory frontend/dist/index.html
-	cd frontend && CI=true $(UI_PYTHON) npm run --silent browser
+	cd frontend && CI=true AGIO_REQUIRE_MONGO=$(AGIO_REQUIRE_MONGO) $(UI_PYTHON) npm run --silent browser
 else
 	@echo "make test: UI tests left out (no npm, or no frontend/package.json)"
 endif
@@ -76,8 +76,8 @@ types: .venv/.stamp-run frontend/node_modules/.stamp ## make the UI's types anew
 	.venv/bin/python -m scripts.ui_openapi
 	cd frontend && npm run --silent types
 
-browser: .venv/.stamp-run ui ## run every story of the UI in Chromium, with axe on every route in light and dark
-	cd frontend && $(UI_PYTHON) npm run --silent browser-all
+browser: .venv/.stamp-dev ui ## run every story of the UI in Chromium, on SQLite and MongoDB
+	cd frontend && $(UI_PYTHON) npm run --silent browser
 
 pictures: .venv/.stamp-run ui ## take the pictures of docs/ui anew
 	cd frontend && $(UI_PYTHON) npm run --silent pictures

@@ -53,6 +53,12 @@ GET,POST /api/access-keys
 DELETE /api/access-keys/{key_id}
 GET,POST /api/users
 PATCH,DELETE /api/users/{name}
+GET,POST /api/schedules
+PATCH,DELETE /api/schedules/{schedule_id}
+POST /api/schedules/{schedule_id}/run
+GET /api/schedules/{schedule_id}/fires
+GET,POST /api/keys
+DELETE /api/keys/{key_id}
 POST /auth/login
 POST /auth/logout
 """

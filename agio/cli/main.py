@@ -9,6 +9,7 @@ from uvicorn.importer import import_from_string
 
 from agio import __version__
 from agio.cli import access, config, db
+from agio.cli.call import call
 from agio.cli.doctor import doctor
 from agio.cli.output import fail, out
 from agio.cli.serve import dev, serve
@@ -23,6 +24,7 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(dev)
 app.command()(doctor)
+app.command()(call)
 app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")
 app.add_typer(access.users, name="user")

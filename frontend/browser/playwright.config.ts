@@ -1,15 +1,18 @@
 import { existsSync } from "node:fs";
 import { defineConfig } from "@playwright/test";
+import type { Store } from "./database";
 
 /** Debian's; Playwright's own is not downloaded. */
 export const CHROMIUM =
   process.env.CHROMIUM ??
   ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
 
-export default defineConfig({
+/** The stories that a store could spoil run on both. */
+export default defineConfig<object, { store: Store }>({
   testDir: ".",
   outputDir: "../test-results",
-  workers: 1,
+  // A file of stories has a server and a browser for itself.
+  workers: 2,
   timeout: 45_000,
   expect: { timeout: 15_000 },
   retries: process.env.CI ? 1 : 0,
@@ -21,8 +24,9 @@ export default defineConfig({
     launchOptions: { executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-dev-shm-usage"] },
   },
   projects: [
-    { name: "stories", testMatch: /stories.*\.spec\.ts/ },
+    { name: "sqlite", testMatch: /(stories|survive|axe)\.spec\.ts/ },
+    { name: "mongodb", testMatch: /survive\.spec\.ts/, use: { store: "mongodb" } },
+    { name: "speed", testMatch: /speed\.spec\.ts/ },
     { name: "pictures", testMatch: /pictures\.spec\.ts/ },
-    { name: "more", testMatch: /more.*\.spec\.ts/ },
   ],
 });

@@ -1,9 +1,5 @@
-import type { Page } from "@playwright/test";
-import { violations } from "./axe";
-import { ask, expect, test } from "./world";
-
-const answer = (page: Page) => page.locator(".message.assistant").last();
-const status = (page: Page, word: string) => page.locator(".rail .run-head .status", { hasText: word });
+import { answer, ask, chatOf, counted, expectWhole, status } from "./chat";
+import { expect, test } from "./world";
 
 test("a message streams its answer, and the address leads back to it", async ({ page }) => {
   await page.goto("/ui/chat");
@@ -133,22 +129,37 @@ test("what a tool brings home stays text", async ({ page, agio }) => {
   expect(await page.locator(".messages :is(script, iframe, img, form, style)").count()).toBe(0);
 });
 
-test("key routes pass axe in light and in dark, and the policy is strict", async ({ page, agio }) => {
-  const run = await agio.finished("What is 17 * 23?");
-  const checkpoint = encodeURIComponent(run.last_checkpoint_id);
-  const found: string[] = [];
-  // The whole matrix is in more-axe.spec.ts; these are the screens with the most on them.
-  for (const [route, scheme] of [
-    [`/chat/${run.session_id}?run=${run.id}`, "dark"],
-    [`/runs/${run.id}?ckpt=${checkpoint}&tab=diff`, "light"],
-    [`/fork/${checkpoint}`, "dark"],
-    ["/runs", "light"],
-  ] as const) {
-    await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
-    const loaded = await page.goto(`/ui${route}`);
-    expect(loaded?.headers()["content-security-policy"]).toContain("script-src 'self'; style-src 'self'");
-    await expect(page.locator(".skeleton")).toHaveCount(0);
-    found.push(...(await violations(page, `${route} ${scheme}`)));
-  }
-  expect(found).toEqual([]);
+test("a stream that is cut after each event tells everything, and nothing twice", async ({
+  page,
+  agio,
+  wire,
+}) => {
+  // A reconnect takes half a second and more: few words.
+  await agio.call("POST", "/api/agents", { id: "terse", name: "Terse", provider: "terse", model: "terse", tools: [] });
+  const started = await agio.start({ agent_id: "terse", message: "Please count" });
+  const run = await agio.until(started.id, "completed");
+  wire.turn("piecemeal");
+  const before = wire.streams;
+  await page.goto(chatOf(run));
+  await expectWhole(page, agio, run.id, "1 2 3.");
+  expect(wire.streams - before).toBeGreaterThanOrEqual(run.last_seq);
+});
+
+test("eight tabs of one browser share one stream", async ({ page, context, agio, wire }) => {
+  const run = await agio.start({ message: "Please count to 600, slowly" });
+  const before = wire.streams;
+  await page.goto(chatOf(run));
+  const tabs = [page];
+  for (let i = 1; i < 8; i += 1) tabs.push(await context.newPage());
+  await Promise.all(tabs.slice(1).map((tab) => tab.goto(chatOf(run))));
+  for (const tab of tabs) await expect(answer(tab)).toContainText("12");
+  // A tab that joins opens it anew.
+  await expect.poll(() => wire.live).toBe(1);
+  expect(wire.streams - before).toBeLessThanOrEqual(8);
+  await tabs[7]?.getByRole("button", { name: "Stop" }).click();
+  for (const tab of tabs) await expect(status(tab, "Cancelled")).toBeVisible();
+  const texts = await Promise.all(tabs.map((tab) => answer(tab).textContent()));
+  expect(texts).toEqual(texts.map(() => texts[0]));
+  expect(counted(600).startsWith((texts[0] ?? "").trimEnd())).toBe(true);
+  for (const tab of tabs.slice(1)) await tab.close();
 });

@@ -20,6 +20,7 @@ import "./styles/layout.css";
 import "./styles/thread.css";
 import "./styles/run.css";
 import "./styles/pages.css";
+import "./styles/build.css";
 
 /** Storage that the browser's settings close throws when it is looked at. */
 function storage(kind: "localStorage" | "sessionStorage"): Storage | null {

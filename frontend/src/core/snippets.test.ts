@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { asCurl, asPython, pythonOf } from "./snippets";
+import { asCli, asCurl, asPython, pythonOf } from "./snippets";
 
 const ORIGIN = "http://localhost:8000";
 const PAUSE = { method: "POST", path: "/api/runs/r1/pause", body: { reason: "it's late" } } as const;
@@ -32,5 +32,18 @@ describe("asPython", () => {
   it("writes JSON as Python does", () => {
     const value = { a: null, b: true, c: [1, "x", false], d: { e: 1.5 }, f: undefined };
     expect(pythonOf(value)).toBe('{"a": None, "b": True, "c": [1, "x", False], "d": {"e": 1.5}, "f": None}');
+  });
+});
+
+describe("asCli", () => {
+  it("is one call of the program, quoted for a shell", () => {
+    expect(asCli(PAUSE, ORIGIN)).toBe(
+      [
+        "agio call POST '/api/runs/r1/pause' \\",
+        "  --url 'http://localhost:8000' \\",
+        `  --json '{"reason":"it'\\''s late"}'`,
+      ].join("\n"),
+    );
+    expect(asCli({ method: "GET", path: "/api/runs" }, ORIGIN)).not.toContain("--json");
   });
 });

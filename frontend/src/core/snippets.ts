@@ -1,7 +1,7 @@
 /** "Copy as": an action of the page as a command for a shell or a script. Pure. */
 
 export interface Action {
-  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** Path under the origin, query included. */
   readonly path: string;
   readonly body?: unknown;
@@ -33,6 +33,13 @@ export function asPython({ method, path, body }: Action, origin: string): string
     "answer.raise_for_status()",
     "print(answer.json())",
   ].join("\n");
+}
+
+/** The server's own program; it takes the key from the environment. */
+export function asCli({ method, path, body }: Action, origin: string): string {
+  const lines = [`agio call ${method} ${quoted(path)}`, `--url ${quoted(origin)}`];
+  if (body !== undefined) lines.push(`--json ${quoted(JSON.stringify(body))}`);
+  return lines.join(" \\\n  ");
 }
 
 /** JSON as a Python literal. */

@@ -664,6 +664,108 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: {
+            parameters: {
+                query?: {
+                    user_id?: string | null;
+                    limit?: number;
+                    offset?: number;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ListOf_LlmKeyView_"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["LlmKeyBody"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["LlmKeyView"];
+                    };
+                };
+                201: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["LlmKeyView"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/keys/{key_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    key_id: string;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                204: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/me": {
         parameters: {
             query?: never;
@@ -1220,6 +1322,199 @@ export interface paths {
         };
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: {
+            parameters: {
+                query?: {
+                    enabled?: boolean | null;
+                    limit?: number;
+                    offset?: number;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ListOf_ScheduleView_"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["ScheduleBody"];
+                };
+            };
+            responses: {
+                201: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ScheduleView"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/schedules/{schedule_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    schedule_id: string;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                204: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        options?: never;
+        head?: never;
+        patch: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    schedule_id: string;
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["ScheduleChanges"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ScheduleView"];
+                    };
+                };
+            };
+        };
+        trace?: never;
+    };
+    "/api/schedules/{schedule_id}/fires": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: {
+            parameters: {
+                query?: {
+                    limit?: number;
+                    offset?: number;
+                };
+                header?: never;
+                path: {
+                    schedule_id: string;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ListOf_FireView_"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/schedules/{schedule_id}/run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    schedule_id: string;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                202: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["FireView"];
+                    };
+                };
+            };
+        };
         delete?: never;
         options?: never;
         head?: never;
@@ -1956,6 +2251,18 @@ export interface components {
             tags?: string[];
             user_id?: string | null;
         };
+        ChatView: {
+            agent_id: string;
+            max_steps: number | null;
+            message: string;
+            session_id: string | null;
+        };
+        ChatWish: {
+            agent_id: string;
+            max_steps?: number | null;
+            message: string;
+            session_id?: string | null;
+        };
         CheckpointRow: {
             attempt: number;
             branch_id: string;
@@ -2022,6 +2329,19 @@ export interface components {
             rows: components["schemas"]["CompareRow"][];
             totals: components["schemas"]["TotalsView"];
         };
+        CrewBody: {
+            agents?: components["schemas"]["MemberBody"][] | {
+                [key: string]: components["schemas"]["MemberFields"];
+            };
+            manager?: string | null;
+            model?: string | null;
+            name?: string;
+            /** @enum {string} */
+            process?: "graph" | "sequential" | "hierarchical";
+            tasks: components["schemas"]["TaskBody"][] | {
+                [key: string]: components["schemas"]["TaskFields"];
+            };
+        };
         DecisionBody: {
             arguments?: {
                 [key: string]: unknown;
@@ -2066,6 +2386,15 @@ export interface components {
             before: unknown;
             field: string;
         };
+        FireView: {
+            created_at: string;
+            error: string | null;
+            manual: boolean;
+            outcome: string | null;
+            run_id: string | null;
+            schedule_id: string;
+            tick: string;
+        };
         ForkAnswer: {
             branch_id: string;
             checkpoint_id: string;
@@ -2088,6 +2417,15 @@ export interface components {
         ForkList: {
             items: components["schemas"]["ForkAnswer"][];
             total: number;
+        };
+        HttpBody: {
+            body?: unknown;
+            headers?: {
+                [key: string]: string;
+            };
+            /** @enum {string} */
+            method?: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
+            url: string;
         };
         InfoView: {
             default_agent: string;
@@ -2162,6 +2500,22 @@ export interface components {
             offset: number;
             total: number;
         };
+        ListOf_FireView_: {
+            has_more: boolean;
+            items: components["schemas"]["FireView"][];
+            limit: number;
+            next_cursor?: string | null;
+            offset: number;
+            total: number;
+        };
+        ListOf_LlmKeyView_: {
+            has_more: boolean;
+            items: components["schemas"]["LlmKeyView"][];
+            limit: number;
+            next_cursor?: string | null;
+            offset: number;
+            total: number;
+        };
         ListOf_MessageView_: {
             has_more: boolean;
             items: components["schemas"]["MessageView"][];
@@ -2173,6 +2527,14 @@ export interface components {
         ListOf_RunRow_: {
             has_more: boolean;
             items: components["schemas"]["RunRow"][];
+            limit: number;
+            next_cursor?: string | null;
+            offset: number;
+            total: number;
+        };
+        ListOf_ScheduleView_: {
+            has_more: boolean;
+            items: components["schemas"]["ScheduleView"][];
             limit: number;
             next_cursor?: string | null;
             offset: number;
@@ -2210,6 +2572,26 @@ export interface components {
             offset: number;
             total: number;
         };
+        LlmKeyBody: {
+            /** Format: password */
+            api_key: string;
+            name?: string;
+            provider: string;
+            user_id?: string | null;
+        };
+        LlmKeyView: {
+            created_at: string;
+            created_by: string;
+            id: string;
+            /** @enum {string} */
+            kept: "encrypted" | "memory";
+            masked: string;
+            name: string;
+            provider: string;
+            updated_at: string;
+            usable: boolean;
+            user_id: string | null;
+        };
         LoginAnswer: {
             access_token: string;
             expires_at: string;
@@ -2237,6 +2619,37 @@ export interface components {
             kind: "anonymous" | "user" | "service" | "key" | "stream";
             name: string;
             permissions: components["schemas"]["Permission"][];
+        };
+        MemberBody: {
+            agent_id?: string | null;
+            allow_delegation?: boolean;
+            backstory?: string | null;
+            goal?: string | null;
+            llm?: string | null;
+            max_steps?: number;
+            model?: string | null;
+            name: string;
+            provider?: string | null;
+            role?: string | null;
+            system_prompt?: string | null;
+            temperature?: number | null;
+            tools?: string[];
+            verbose?: boolean;
+        };
+        MemberFields: {
+            agent_id?: string | null;
+            allow_delegation?: boolean;
+            backstory?: string | null;
+            goal?: string | null;
+            llm?: string | null;
+            max_steps?: number;
+            model?: string | null;
+            provider?: string | null;
+            role?: string | null;
+            system_prompt?: string | null;
+            temperature?: number | null;
+            tools?: string[];
+            verbose?: boolean;
         };
         MessageChangeView: {
             after: components["schemas"]["MessageView"];
@@ -2453,6 +2866,58 @@ export interface components {
             tags: string[];
             updated_at: string;
         };
+        ScheduleBody: {
+            chat?: components["schemas"]["ChatWish"] | null;
+            crew?: (components["schemas"]["CrewBody"] | string) | null;
+            cron: string;
+            enabled?: boolean;
+            grace_s?: number;
+            id?: string | null;
+            inputs?: {
+                [key: string]: unknown;
+            };
+            /** @enum {string} */
+            missed?: "skip" | "once" | "all";
+            name: string;
+            /** @enum {string} */
+            overlap?: "allow" | "skip" | "replace";
+            timezone?: string;
+        };
+        ScheduleChanges: {
+            chat?: components["schemas"]["ChatWish"] | null;
+            crew?: (components["schemas"]["CrewBody"] | string) | null;
+            cron?: string;
+            enabled?: boolean;
+            grace_s?: number;
+            inputs?: {
+                [key: string]: unknown;
+            };
+            /** @enum {string} */
+            missed?: "skip" | "once" | "all";
+            name?: string;
+            /** @enum {string} */
+            overlap?: "allow" | "skip" | "replace";
+            timezone?: string;
+        };
+        ScheduleView: {
+            chat: components["schemas"]["ChatView"] | null;
+            created_at: string;
+            created_by: string;
+            crew: string | null;
+            cron: string;
+            enabled: boolean;
+            grace_s: number;
+            group_id: string;
+            id: string;
+            last_fire_at: string | null;
+            last_run_id: string | null;
+            missed: string;
+            name: string;
+            next_fires: string[];
+            overlap: string;
+            timezone: string;
+            updated_at: string;
+        };
         SessionChanges: {
             agent_id?: string | null;
             current_branch_id?: string;
@@ -2520,6 +2985,39 @@ export interface components {
             step: number;
             tool_calls?: components["schemas"]["ToolUseView"][];
             usage?: components["schemas"]["UsageView"] | null;
+        };
+        TaskBody: {
+            agent?: string | null;
+            arguments?: {
+                [key: string]: unknown;
+            };
+            context?: string[];
+            crew?: Record<string, never> | null;
+            dependencies?: string[];
+            description?: string;
+            expected_output?: string;
+            function?: string | null;
+            http?: components["schemas"]["HttpBody"] | null;
+            id: string;
+            name?: string;
+            parent_id?: string | null;
+            priority?: number;
+        };
+        TaskFields: {
+            agent?: string | null;
+            arguments?: {
+                [key: string]: unknown;
+            };
+            context?: string[];
+            crew?: Record<string, never> | null;
+            dependencies?: string[];
+            description?: string;
+            expected_output?: string;
+            function?: string | null;
+            http?: components["schemas"]["HttpBody"] | null;
+            name?: string;
+            parent_id?: string | null;
+            priority?: number;
         };
         ToolBody: {
             configuration: {

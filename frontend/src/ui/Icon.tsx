@@ -33,6 +33,7 @@ const PATHS = {
   retry: "M13 8a5 5 0 1 1-1.6-3.7M13 2.5v3h-3",
   running: "M14 8a6 6 0 1 1-6-6",
   runs: "M2.5 4h6M5 8h6M7.5 12h6",
+  schedule: "M8 14A6 6 0 1 0 8 2a6 6 0 0 0 0 12ZM8 4.8V8l2.4 1.6",
   search: "M7 11.5a4.5 4.5 0 1 0 0-9 4.5 4.5 0 0 0 0 9ZM10.4 10.4 14 14",
   send: "M8 13V3M3.8 7.2 8 3l4.2 4.2",
   sessions: "M3 3h10v3H3zM3 10h10v3H3zM5.5 6v4M10.5 6v4",

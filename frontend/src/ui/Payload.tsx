@@ -18,7 +18,7 @@ export function Payload({ text, name }: { text: string; name: string }) {
           </Button>
         </figcaption>
       )}
-      <pre className="code" tabIndex={0} aria-label={name} role="region">
+      <pre className="code" tabIndex={0} aria-label={name} role="group">
         {cut ? text.slice(0, SHOWN) : text}
       </pre>
     </figure>

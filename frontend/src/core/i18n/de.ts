@@ -1,10 +1,12 @@
 /** Deutsch. Das Gegenstück zu `en.ts`; der Typ sorgt dafür, dass nichts fehlt. */
 
+import { deBuild } from "./de-build";
 import { deRuns } from "./de-runs";
 import type { Words } from "./words";
 
 export const de: Words = {
   ...deRuns,
+  ...deBuild,
   app: {
     skip: "Zum Inhalt springen",
     main: "Hauptmenü",
@@ -27,7 +29,7 @@ export const de: Words = {
     none: "Noch nichts.",
     copy: "Kopieren",
     copied: "Kopiert",
-    copyAs: (what) => `Als ${what} kopieren`,
+    copyAs: "Kopieren als",
     saved: "Gespeichert.",
     actions: "Aktionen",
     showing: (shown, all) => `${shown} von ${all}`,
@@ -43,6 +45,9 @@ export const de: Words = {
     tools: "Werkzeuge",
     models: "Modelle",
     settings: "Einstellungen",
+    traces: "Spuren",
+    schedules: "Zeitpläne",
+    build: "Bauen",
   },
   connection: {
     live: "Live",
@@ -294,6 +299,7 @@ export const de: Words = {
     "go.chat": "Chat",
     "go.runs": "Läufe",
     "go.approvals": "Freigaben",
+    "go.schedules": "Zeitpläne",
     "go.sessions": "Gespräche",
     "run.pause": "Lauf pausieren oder fortsetzen",
     "run.cancel": "Lauf stoppen",

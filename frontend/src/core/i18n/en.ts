@@ -1,9 +1,11 @@
 /** English. What depends on a value is a function of it. */
 
+import { enBuild } from "./en-build";
 import { enRuns } from "./en-runs";
 
 export const en = {
   ...enRuns,
+  ...enBuild,
   app: {
     skip: "Skip to the content",
     main: "Main",
@@ -26,7 +28,7 @@ export const en = {
     none: "None yet.",
     copy: "Copy",
     copied: "Copied",
-    copyAs: (what: string) => `Copy as ${what}`,
+    copyAs: "Copy as",
     saved: "Saved.",
     actions: "Actions",
     showing: (shown: number, all: number) => `${shown} of ${all}`,
@@ -42,6 +44,9 @@ export const en = {
     tools: "Tools",
     models: "Models",
     settings: "Settings",
+    traces: "Traces",
+    schedules: "Schedules",
+    build: "Build",
   },
   connection: {
     live: "Live",
@@ -294,7 +299,8 @@ export const en = {
     "go.chat": "Chat",
     "go.runs": "Runs",
     "go.approvals": "Approvals",
-    "go.sessions": "Sessions",
+    "go.schedules": "Schedules",
+    "go.sessions": "Conversations",
     "run.pause": "Pause or resume the run",
     "run.cancel": "Stop the run",
     "run.fork": "Fork at the selected checkpoint",

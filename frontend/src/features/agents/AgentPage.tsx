@@ -1,9 +1,10 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
-import { changesOf, draftOf, isReadable, NEW_AGENT, newBody } from "../../core/agent-draft";
+import { type AgentDraft, changesOf, draftOf, isReadable, NEW_AGENT, newBody } from "../../core/agent-draft";
 import type { Schemas } from "../../core/client";
 import { clock } from "../../core/format";
+import type { Words } from "../../core/i18n/words";
 import { ApiError, messageOf } from "../../core/problem";
 import { Banner } from "../../ui/Banner";
 import { Button } from "../../ui/Button";
@@ -11,6 +12,7 @@ import { Confirm } from "../../ui/Confirm";
 import { useWords } from "../../ui/words";
 import { queries } from "../app/queries";
 import { useServices } from "../app/services";
+import { CopyAs, type NamedAction } from "../shared/CopyAs";
 import { Loaded } from "../shared/Loaded";
 import { AgentForm } from "./AgentForm";
 import { Playground } from "./Playground";
@@ -54,6 +56,18 @@ export function AgentPage() {
       </Loaded>
     </div>
   );
+}
+
+function actionsOf(agent: Agent | null, draft: AgentDraft, words: Words): readonly NamedAction[] {
+  if (agent === null) {
+    const action = { method: "POST", path: "/api/agents", body: newBody(draft) } as const;
+    return [{ name: words.app.create, action }];
+  }
+  const path = `/api/agents/${encodeURIComponent(agent.id)}`;
+  return [
+    { name: words.app.save, action: { method: "PATCH", path, body: changesOf(draft, agent) } },
+    { name: words.app.delete, action: { method: "DELETE", path } },
+  ];
 }
 
 function Editor({ agent, like }: { agent: Agent | null; like: Agent | null }) {
@@ -129,6 +143,7 @@ function Editor({ agent, like }: { agent: Agent | null; like: Agent | null }) {
             {words.app.delete}
           </Button>
         )}
+        {!readOnly && <CopyAs actions={actionsOf(agent, draft, words)} />}
         <span role="status" className="quiet small">
           {save.isSuccess && words.app.saved}
         </span>

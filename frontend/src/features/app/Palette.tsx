@@ -107,6 +107,8 @@ function useEntries({ onHelp, onTheme }: PaletteProps): readonly Doable[] {
     page("agents", "/agents"),
     page("tools", "/tools"),
     page("models", "/models"),
+    page("traces", "/traces"),
+    page("schedules", "/schedules", keyText("go.schedules", isMac)),
     page("settings", "/settings"),
     { id: "new", title: palette.newChat, group: palette.actions, run: () => void navigate({ to: "/chat" }) },
     { id: "theme", title: palette.toggleTheme, group: palette.actions, run: onTheme },

@@ -14,16 +14,21 @@ import { usePrefs, useServices } from "./services";
 import { TopBar } from "./TopBar";
 
 const PLACES = [
-  { to: "/", icon: "home", word: "home" },
-  { to: "/chat", icon: "chat", word: "chat" },
-  { to: "/runs", icon: "runs", word: "runs" },
-  { to: "/approvals", icon: "waiting", word: "approvals" },
-  { to: "/sessions", icon: "sessions", word: "sessions" },
-  { to: "/agents", icon: "agent", word: "agents" },
-  { to: "/tools", icon: "tool", word: "tools" },
-  { to: "/models", icon: "model", word: "models" },
-  { to: "/settings", icon: "settings", word: "settings" },
-] as const satisfies readonly { to: string; icon: IconName; word: string }[];
+  { to: "/", icon: "home", word: "home", under: [] },
+  { to: "/chat", icon: "chat", word: "chat", under: [] },
+  { to: "/runs", icon: "runs", word: "runs", under: ["/traces", "/compare", "/fork"] },
+  { to: "/approvals", icon: "waiting", word: "approvals", under: [] },
+  { to: "/sessions", icon: "sessions", word: "sessions", under: [] },
+  { to: "/agents", icon: "agent", word: "build", under: ["/tools", "/models"] },
+  { to: "/schedules", icon: "schedule", word: "schedules", under: [] },
+  { to: "/settings", icon: "settings", word: "settings", under: [] },
+] as const satisfies readonly { to: string; icon: IconName; word: string; under: readonly string[] }[];
+
+/** Pages that one place of the rail stands for; they lead to each other. */
+const GROUPS = [
+  { name: "runs", pages: ["runs", "traces"] },
+  { name: "build", pages: ["agents", "tools", "models"] },
+] as const;
 
 type Sheet = "palette" | "help" | null;
 
@@ -60,10 +65,11 @@ export function Shell() {
       <a className="skip button unseen" href="#main">
         {words.app.skip}
       </a>
-      {!isLogin && <NavRail waiting={waiting} />}
+      {!isLogin && <NavRail waiting={waiting} pathname={pathname} />}
       <TopBar title={title} onFind={() => setSheet("palette")} />
       <main id="main" className="main" tabIndex={-1}>
         <ReachBanner />
+        <GroupNav pathname={pathname} />
         <Outlet />
       </main>
       {sheet === "palette" && (
@@ -92,18 +98,24 @@ function useGlobalKeys(onPalette: () => void, onHelp: () => void): void {
     "go.chat": () => void navigate({ to: "/chat" }),
     "go.runs": () => void navigate({ to: "/runs" }),
     "go.approvals": () => void navigate({ to: "/approvals" }),
+    "go.schedules": () => void navigate({ to: "/schedules" }),
     "go.sessions": () => void navigate({ to: "/sessions" }),
   });
 }
 
-function NavRail({ waiting }: { waiting: number }) {
+function NavRail({ waiting, pathname }: { waiting: number; pathname: string }) {
   const words = useWords();
   return (
     <nav className="nav" aria-label={words.app.main}>
       <ul>
-        {PLACES.map(({ to, icon, word }) => (
+        {PLACES.map(({ to, icon, word, under }) => (
           <li key={to}>
-            <Link to={to} activeOptions={{ exact: to === "/" }} className="nav-link">
+            <Link
+              to={to}
+              activeOptions={{ exact: to === "/" }}
+              className="nav-link"
+              data-inside={under.some((path) => pathname.startsWith(path)) || undefined}
+            >
               <Icon name={icon} />
               <span className="nav-word">{words.nav[word]}</span>
               {word === "approvals" && waiting > 0 && <span className="count">{waiting}</span>}
@@ -111,6 +123,22 @@ function NavRail({ waiting }: { waiting: number }) {
           </li>
         ))}
       </ul>
+    </nav>
+  );
+}
+
+/** The other pages of this part, on the page of each list. */
+function GroupNav({ pathname }: { pathname: string }) {
+  const words = useWords();
+  const group = GROUPS.find(({ pages }) => pages.some((page) => pathname === `/${page}`));
+  if (group === undefined) return null;
+  return (
+    <nav className="sections group" aria-label={words.groups[group.name]}>
+      {group.pages.map((page) => (
+        <Link key={page} to={`/${page}`} className="section-link">
+          {words.nav[page]}
+        </Link>
+      ))}
     </nav>
   );
 }

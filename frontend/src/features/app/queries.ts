@@ -161,4 +161,25 @@ export const queries = {
       queryKey: ["users"],
       queryFn: ({ signal }) => client.get("/api/users", { query: { limit: 100 }, signal }),
     }),
+  schedules: (client: Client) =>
+    queryOptions({
+      queryKey: ["schedules"],
+      queryFn: ({ signal }) => client.get("/api/schedules", { query: { limit: 100 }, signal }),
+    }),
+  fires: (client: Client, scheduleId: string) =>
+    queryOptions({
+      queryKey: ["schedules", scheduleId, "fires"],
+      queryFn: ({ signal }) =>
+        client.get("/api/schedules/{schedule_id}/fires", {
+          path: { schedule_id: scheduleId },
+          query: { limit: 20 },
+          signal,
+        }),
+      refetchInterval: LIST_MS,
+    }),
+  providerKeys: (client: Client) =>
+    queryOptions({
+      queryKey: ["provider-keys"],
+      queryFn: ({ signal }) => client.get("/api/keys", { query: { limit: 100 }, signal }),
+    }),
 };

@@ -134,6 +134,20 @@ const models = createRoute({
   component: lazyRouteComponent(() => import("../models/ModelsPage"), "ModelsPage"),
   staticData: { title: (t) => t.models.title },
 });
+const schedules = createRoute({
+  getParentRoute: () => root,
+  path: "/schedules",
+  component: lazyRouteComponent(() => import("../schedules/SchedulesPage"), "SchedulesPage"),
+  validateSearch: texts("id"),
+  staticData: { title: (t) => t.schedules.title },
+});
+const traces = createRoute({
+  getParentRoute: () => root,
+  path: "/traces",
+  component: lazyRouteComponent(() => import("../traces/TracesPage"), "TracesPage"),
+  validateSearch: texts("q"),
+  staticData: { title: (t) => t.traces.title },
+});
 const settings = createRoute({
   getParentRoute: () => root,
   path: "/settings",
@@ -169,6 +183,8 @@ const routeTree = root.addChildren([
   agent,
   tools,
   models,
+  schedules,
+  traces,
   settings,
   settingsSection,
   login,

@@ -15,6 +15,7 @@ import { useKeys } from "../app/key-board";
 import { queries } from "../app/queries";
 import { useServices } from "../app/services";
 import { useNow } from "../app/useNow";
+import { CopyAs } from "../shared/CopyAs";
 import { Loaded } from "../shared/Loaded";
 
 type Question = Schemas["ApprovalView"];
@@ -154,6 +155,16 @@ function Queue({ questions }: { questions: readonly Question[] }) {
                     {words.approvals.all(same.length, current.name)}
                   </Button>
                 )}
+                <CopyAs
+                  actions={(["approve", "reject"] as const).map((decision) => ({
+                    name: words.approvals[decision],
+                    action: {
+                      method: "POST",
+                      path: `/api/approvals/${encodeURIComponent(current.id)}`,
+                      body: { decision },
+                    },
+                  }))}
+                />
               </div>
             )}
             {mode === "edit" && (

@@ -41,6 +41,7 @@ function Sheet({ checkpoint }: { checkpoint: Schemas["CheckpointView"] }) {
   const change = (changes: Partial<ForkDraft>) =>
     setDrafts((old) => old.map((one, index) => (index === at ? { ...one, ...changes } : one)));
   const body = launchBody(drafts);
+  const path = `/api/checkpoints/${encodeURIComponent(checkpoint.id)}/fork`;
   const launch = useMutation({
     mutationFn: () =>
       client.post("/api/checkpoints/{checkpoint_id}/fork", { path: { checkpoint_id: checkpoint.id }, body }),
@@ -95,11 +96,7 @@ function Sheet({ checkpoint }: { checkpoint: Schemas["CheckpointView"] }) {
           {words.fork.launch(drafts.length)}
         </Button>
         <CopyAs
-          action={{
-            method: "POST",
-            path: `/api/checkpoints/${encodeURIComponent(checkpoint.id)}/fork`,
-            body,
-          }}
+          actions={[{ name: words.fork.launch(drafts.length), action: { method: "POST", path, body } }]}
         />
       </footer>
       {made.length > 0 && (

@@ -3,10 +3,10 @@ import { Link, useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 import type { Schemas } from "../../core/client";
 import { cost, count, duration, span } from "../../core/format";
+import type { Words } from "../../core/i18n/words";
 import { shortId } from "../../core/ids";
 import { messageOf } from "../../core/problem";
-import type { Action } from "../../core/snippets";
-import { controlsOf, isRunStatus } from "../../core/status";
+import { type Controls, controlsOf, isRunStatus } from "../../core/status";
 import { Banner } from "../../ui/Banner";
 import { Button } from "../../ui/Button";
 import { Confirm } from "../../ui/Confirm";
@@ -16,7 +16,7 @@ import { useWords } from "../../ui/words";
 import { useKeys } from "../app/key-board";
 import { queries } from "../app/queries";
 import { useServices } from "../app/services";
-import { CopyAs } from "../shared/CopyAs";
+import { CopyAs, type NamedAction } from "../shared/CopyAs";
 import { CommandState, type IssuedCommand } from "./CommandState";
 
 type Run = Schemas["RunView"];
@@ -107,7 +107,7 @@ export function RunHead({ run, now, selected }: { run: Run; now: number; selecte
           <Icon name="chat" />
           {words.run.openChat}
         </Link>
-        <CopyAs action={copied(run, controls.pause)} />
+        <CopyAs actions={commandsOf(run, controls, checkpoint, words)} />
       </div>
       <CommandState issued={issued} run={run} />
       {problem !== null && <Banner tone="danger">{problem}</Banner>}
@@ -150,9 +150,39 @@ function useCommands(run: Run) {
   return { issue: send.mutate, issued, problem: send.error === null ? null : messageOf(send.error) };
 }
 
-function copied(run: Run, canPause: boolean): Action {
+/** Every command of the run that is possible now, and how to read it. */
+function commandsOf(
+  run: Run,
+  controls: Controls,
+  checkpoint: string | null,
+  words: Words,
+): readonly NamedAction[] {
   const path = `/api/runs/${encodeURIComponent(run.id)}`;
-  return canPause ? { method: "POST", path: `${path}/pause`, body: {} } : { method: "GET", path };
+  const possible = (["pause", "resume", "cancel", "retry"] as const).filter((name) => controls[name]);
+  const { fork, restore, stop, ...rest } = words.command;
+  const to = checkpoint === null ? null : `/api/checkpoints/${encodeURIComponent(checkpoint)}`;
+  return [
+    ...possible.map(
+      (name): NamedAction => ({
+        name: name === "cancel" ? stop : rest[name],
+        action: { method: "POST", path: `${path}/${name}`, ...(name === "retry" ? {} : { body: {} }) },
+      }),
+    ),
+    ...(to === null
+      ? []
+      : [
+          {
+            name: fork,
+            action: { method: "POST", path: `${to}/fork`, body: { modifications: {} } },
+          } as const,
+          {
+            name: restore,
+            action: { method: "POST", path: `${to}/restore`, body: { create_new_run: true } },
+          } as const,
+        ]),
+    { name: words.run.section, action: { method: "GET", path } },
+    { name: words.run.raw, action: { method: "GET", path: `${path}/events` } },
+  ];
 }
 
 function elapsed(run: Run, now: number): string {

@@ -11,8 +11,9 @@ import { usePrefs, useServices } from "../app/services";
 import { Loaded } from "../shared/Loaded";
 import { AccessKeys } from "./AccessKeys";
 import { People } from "./People";
+import { ProviderKeys } from "./ProviderKeys";
 
-const SECTIONS = ["appearance", "access", "system"] as const;
+const SECTIONS = ["appearance", "keys", "access", "system"] as const;
 
 export function SettingsPage() {
   const words = useWords();
@@ -23,11 +24,12 @@ export function SettingsPage() {
       <nav className="sections" aria-label={words.settings.sections}>
         {SECTIONS.map((one) => (
           <Link key={one} to="/settings/$section" params={{ section: one }} className="section-link">
-            {words.settings[one]}
+            {one === "keys" ? words.providerKeys.title : words.settings[one]}
           </Link>
         ))}
       </nav>
       {current === "appearance" && <Appearance />}
+      {current === "keys" && <ProviderKeys />}
       {current === "access" && <Access />}
       {current === "system" && <System />}
     </div>

@@ -11,6 +11,7 @@ import { Payload } from "../../ui/Payload";
 import { Status } from "../../ui/Status";
 import { useWords } from "../../ui/words";
 import { useServices } from "../app/services";
+import { CopyAs } from "../shared/CopyAs";
 
 /** Calls a tool with arguments from a form that its schema describes. */
 export function ToolTester({ tool }: { tool: Schemas["ToolView"] }) {
@@ -47,6 +48,18 @@ export function ToolTester({ tool }: { tool: Schemas["ToolView"] }) {
         <Button type="submit" icon="tool" look={["primary"]} disabled={trial.isPending}>
           {words.tools.call}
         </Button>
+        <CopyAs
+          actions={[
+            {
+              name: words.tools.call,
+              action: {
+                method: "POST",
+                path: `/api/tools/${encodeURIComponent(tool.id)}/test`,
+                body: { arguments: value },
+              },
+            },
+          ]}
+        />
         {trial.data && <Status status={trial.data.ok ? "completed" : "failed"} />}
         {trial.data && (
           <span className="quiet small">{words.tools.took(duration(trial.data.duration_ms))}</span>

@@ -11,6 +11,7 @@ import { Payload } from "../../ui/Payload";
 import { useWords } from "../../ui/words";
 import { queries } from "../app/queries";
 import { useServices } from "../app/services";
+import { CopyAs } from "../shared/CopyAs";
 import { Loaded } from "../shared/Loaded";
 import { ToolEditor } from "./ToolEditor";
 import { ToolTester } from "./ToolTester";
@@ -114,6 +115,7 @@ function Detail({ tool, onEdit, onGone }: DetailProps) {
     },
   });
   if (tool === undefined) return null;
+  const path = `/api/tools/${encodeURIComponent(tool.id)}`;
   const facts = [
     words.tools[tool.source],
     tool.requires_approval ? words.tools.approval : null,
@@ -141,6 +143,15 @@ function Detail({ tool, onEdit, onGone }: DetailProps) {
           <Button look={["danger"]} onClick={() => setRemoving(true)}>
             {words.app.delete}
           </Button>
+          <CopyAs
+            actions={[
+              {
+                name: tool.enabled ? words.tools.disable : words.tools.enable,
+                action: { method: "PATCH", path, body: { enabled: !tool.enabled } },
+              },
+              { name: words.app.delete, action: { method: "DELETE", path } },
+            ]}
+          />
         </div>
       )}
       <ToolTester key={tool.id} tool={tool} />
