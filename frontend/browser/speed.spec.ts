@@ -68,7 +68,13 @@ test("a run of 10,000 events opens about as fast as a list of its rows", async (
 
 test("at 200 events a second the page blocks no longer than a list", async ({ page, agio, context }) => {
   test.setTimeout(120_000);
-  await agio.call("POST", "/api/agents", { id: "brisk", name: "Brisk", provider: "brisk", model: "brisk", tools: [] });
+  await agio.call("POST", "/api/agents", {
+    id: "brisk",
+    name: "Brisk",
+    provider: "brisk",
+    model: "brisk",
+    tools: [],
+  });
   const list = await Meter.of(await context.newPage());
   await list.page.goto(bare.url);
   const ours = await Meter.of(page);

@@ -135,7 +135,13 @@ test("a stream that is cut after each event tells everything, and nothing twice"
   wire,
 }) => {
   // A reconnect takes half a second and more: few words.
-  await agio.call("POST", "/api/agents", { id: "terse", name: "Terse", provider: "terse", model: "terse", tools: [] });
+  await agio.call("POST", "/api/agents", {
+    id: "terse",
+    name: "Terse",
+    provider: "terse",
+    model: "terse",
+    tools: [],
+  });
   const started = await agio.start({ agent_id: "terse", message: "Please count" });
   const run = await agio.until(started.id, "completed");
   wire.turn("piecemeal");

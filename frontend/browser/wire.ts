@@ -1,8 +1,8 @@
 /**
  * The network between browser and server, which a story may cut.
  *
- * It passes everything on; `down` refuses connections and breaks those that are open, `piecemeal` breaks the event
- * stream after each event.
+ * It passes everything on; `down` refuses connections and breaks those that are open, `piecemeal` ends the event
+ * stream after each event. (A broken one may lose what the browser has not handed on yet; `down` and dead workers do that.)
  */
 
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from "node:http";
@@ -76,7 +76,7 @@ export class Wire {
     });
   }
 
-  /** Passes on what comes up to the end of the first event, and breaks the connection there. */
+  /** Passes on what comes up to the end of the first event, and ends the answer there. */
   private passOne(response: IncomingMessage, answer: ServerResponse): void {
     let text = "";
     response.setEncoding("utf8");
@@ -86,7 +86,8 @@ export class Wire {
       const first = blocks.slice(0, -1).findIndex((block) => /^id: /m.test(block));
       if (first < 0) return;
       response.removeAllListeners("data");
-      answer.write(`${blocks.slice(0, first + 1).join("\n\n")}\n\n`, () => answer.destroy());
+      answer.end(`${blocks.slice(0, first + 1).join("\n\n")}\n\n`);
+      response.destroy();
     });
   }
 }
