@@ -3002,6 +3002,7 @@ export interface components {
             name?: string;
             parent_id?: string | null;
             priority?: number;
+            tools?: string[];
         };
         TaskFields: {
             agent?: string | null;
@@ -3018,6 +3019,7 @@ export interface components {
             name?: string;
             parent_id?: string | null;
             priority?: number;
+            tools?: string[];
         };
         ToolBody: {
             configuration: {
