@@ -11,7 +11,7 @@ from typing import Any, Literal
 from agio.domain.agents import AgentSnapshot
 from agio.domain.messages import Content
 from agio.domain.metrics import Metrics
-from agio.domain.status import LIVE, TERMINAL, RunStatus
+from agio.domain.status import LIVE, TERMINAL, RunStatus, StopReason
 from agio.domain.workflow import Place, Workflow
 
 WORKFLOW_AGENT = "workflow:"
@@ -229,6 +229,22 @@ class Run:
         if self.owner is not None or self.is_terminal:
             return False
         return (self.status is RunStatus.QUEUED and self.holds_branch) or self.has_command
+
+    @property
+    def is_fresh(self) -> bool:
+        """Nobody has begun it, and it is no part of another run: where runs are limited it may have to wait."""
+        return self.started_at is None and self.place is None
+
+    @property
+    def takes_room(self) -> bool:
+        """It was begun, is no part of another run, and is at work, itself or by its children, or about to be."""
+        if self.started_at is None or self.place is not None:
+            return False
+        return self.owner is not None or self.status is RunStatus.QUEUED or self._has_children_at_work
+
+    @property
+    def _has_children_at_work(self) -> bool:
+        return self.status is RunStatus.WAITING and self.reason == StopReason.CHILDREN
 
     @property
     def has_command(self) -> bool:

@@ -86,7 +86,11 @@ class WorkerLimits:
     """How much a worker may claim."""
 
     runs_per_group: int | None = None
-    """Runs of one group that workers own at once, in the whole installation; None: no limit."""
+    """Runs of one group that workers own at once, in the whole installation; None: no limit.
+
+    As many that are no part of another run may be under way (`Run.takes_room`): no further one is begun
+    (`Run.is_fresh`) until one of them ends or rests, whether its child runs are owned or wait.
+    """
     own: Mapping[str, int] = field(default_factory=dict)
     """Limits of certain groups, in its place."""
 

@@ -63,7 +63,7 @@ parameters = { follow = false }
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(450)
 def test_schemathesis_finds_nothing(tmp_path: Path):
     """All checks, phases examples, coverage, fuzzing and stateful, one worker, the same cases each time. Left out:
 
@@ -94,7 +94,7 @@ def test_schemathesis_finds_nothing(tmp_path: Path):
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
             capture_output=True,
             text=True,
-            timeout=280,
+            timeout=430,
             check=False,
         )
     (tmp_path / "findings.txt").write_text(done.stdout + done.stderr)

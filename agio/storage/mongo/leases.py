@@ -110,22 +110,25 @@ class LeaseMethods(JournalMethods, RemovalMethods):
 
     async def _claim_one(self, worker_id: str, limits: WorkerLimits) -> Run | None:
         full: set[str] = set()
-        while (state := await self._next_ready(full)) is not None:
+        begun_only: set[str] = set()
+        while (state := await self._next_ready(full, begun_only)) is not None:
             line = line_of(state.run.group_id)
-            slot = None
+            slot = seat = None
             limit = limits.of(state.run.group_id)
             if limit is not None and not state.run.has_command:
                 slot = await self._free_slot(state.run.group_id, limit)
-                if slot is None:
-                    full.add(line)
+                seat = await self._free_seat(state.run.group_id, limit) if slot and state.run.is_fresh else None
+                if slot is None or (state.run.is_fresh and seat is None):
+                    # A document of an earlier version does not say that it is fresh: its group is full, then.
+                    (full if slot is None or line in begun_only else begun_only).add(line)
                     continue
             claimed = claim(state.run, worker_id, at=datetime.now(UTC))
             if claimed is None:  # the fields that it was found by are of another version: write them anew
                 await self._runs.swap(state, state.run)
                 continue
             try:
-                owned = await self._runs.swap(state, claimed, slot=slot)
-            except DuplicateKeyError:  # another process took the slot
+                owned = await self._runs.swap(state, claimed, slot=slot, seat=seat)
+            except DuplicateKeyError:  # another process took the slot, or the seat
                 continue
             if owned is not None:
                 if not state.run.has_command:
@@ -134,12 +137,18 @@ class LeaseMethods(JournalMethods, RemovalMethods):
                 return owned.run
         return None
 
-    async def _next_ready(self, full: Collection[str]) -> RunState | None:
-        """Return a run with a waiting command, else the run ready longest of the group whose turn it is."""
+    async def _next_ready(self, full: Collection[str], begun_only: Collection[str]) -> RunState | None:
+        """Return a run with a waiting command, else the run ready longest of the group whose turn it is.
+
+        Nothing of the lines that are full; of others only what was begun.
+        """
         last = self._last_line
+        may: Document = {"$nor": [{"ready": {"$in": sorted(begun_only)}, "fresh": True}]} if begun_only else {}
         following, others = await asyncio.gather(
-            self._first_ready({"$or": [{"ready": EXPRESS_LINE}, {"ready": {"$gt": last, "$nin": sorted(full)}}]}),
-            self._first_ready({"ready": {"$lte": last, "$nin": sorted(full)}}),
+            self._first_ready(
+                {"$or": [{"ready": EXPRESS_LINE}, {"ready": {"$gt": last, "$nin": sorted(full)}}], **may}
+            ),
+            self._first_ready({"ready": {"$lte": last, "$nin": sorted(full)}, **may}),
         )
         return following or others
 
@@ -157,6 +166,16 @@ class LeaseMethods(JournalMethods, RemovalMethods):
         if len(taken) >= limit:
             return None
         names = (keys.in_group(group_id, str(number)) for number in range(limit))
+        return next(name for name in names if name not in taken)
+
+    async def _free_seat(self, group_id: str, limit: int) -> str | None:
+        """Return a seat that a run of the group may take which nobody has begun; as `_free_slot`."""
+        places: list[Document] = [{"owner": {"$gt": ""}}, {"ready": line_of(group_id)}, {"status": "waiting"}]
+        where: Document = {"$or": [{**place, "group_id": group_id, "room": True} for place in places]}
+        taken = [each.get("seat") async for each in self._database[RUNS].find(where, {"seat": 1})]
+        if len(taken) >= limit:
+            return None
+        names = (keys.in_group(group_id, f"seat-{number}") for number in range(limit))
         return next(name for name in names if name not in taken)
 
     @write

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from agio.domain.errors import Invalid
-from agio.domain.runs import WORKFLOW_AGENT, RunFilter
+from agio.domain.runs import RunFilter
 from agio.storage.codec import to_micros
 from agio.storage.mongo import keys
 from agio.storage.mongo.database import Document
@@ -34,9 +34,7 @@ def condition(group_id: str, where: RunFilter) -> Document:
     if created:
         found["created_at"] = created
     if where.workflows_only:
-        beyond_them = WORKFLOW_AGENT[:-1] + chr(ord(WORKFLOW_AGENT[-1]) + 1)
-        found["$and"] = [{"agent_id": {"$gte": WORKFLOW_AGENT, "$lt": beyond_them}}]
-        found["root"] = {"$exists": False}
+        found["flow"] = True
     if where.text:
         found["$or"] = [{name: containing(where.text)} for name in ("_id", "preview", "agent_id")]
     return found

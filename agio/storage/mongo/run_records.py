@@ -10,6 +10,7 @@ from typing import Any
 from pymongo import ReplaceOne
 
 from agio.domain.errors import NotFound
+from agio.domain.executions import is_execution
 from agio.domain.runs import Run
 from agio.domain.status import RunStatus
 from agio.storage.codec import dump_record, load_record, to_micros
@@ -38,6 +39,8 @@ class RunState:
     writes: tuple[int, ...]
     slot: str | None = None
     """The place among the group's limited number of runs that it takes while it is owned."""
+    seat: str | None = None
+    """The place among the group's limited number of runs under way that it takes from its beginning on."""
     ready_at: int | None = None
     """Microseconds; since when it has been ready."""
     waits_since: int | None = None
@@ -77,8 +80,11 @@ def first_state(run: Run, *, spec: str, stamp: int) -> RunState:
     )
 
 
-def next_state(state: RunState, run: Run, *, stamp: int, slot: str | None = None) -> RunState:
-    """Return the state after `run` takes the place of the record; it keeps its slot while it is owned."""
+def next_state(state: RunState, run: Run, *, stamp: int, slot: str | None = None, seat: str | None = None) -> RunState:
+    """Return the state after `run` takes the place of the record.
+
+    It keeps its slot while it is owned, its seat while it takes room.
+    """
     now = time.time_ns() // 1_000
     rev = state.rev + 1
     return RunState(
@@ -87,6 +93,7 @@ def next_state(state: RunState, run: Run, *, stamp: int, slot: str | None = None
         rev=rev,
         writes=(*state.writes[1 - KEPT_WRITES :], stamp),
         slot=(slot or state.slot) if run.owner is not None else None,
+        seat=(seat or state.seat) if run.takes_room else None,
         ready_at=(state.ready_at or now) if run.is_ready else None,
         waits_since=(state.waits_since or now) if waits(run) else None,
     )
@@ -115,7 +122,7 @@ def _fields(state: RunState, writer: str, text: str) -> Document:
     run = state.run
     optional: Document = {
         "parent": run.parent.run_id if run.parent else None,
-        "root": run.place.root_run_id if run.place else None,
+        "flow": True if is_execution(run) else None,
         "tags": list(run.tags) or None,
         "holds": state.holds,
         "waits": state.waits,
@@ -124,6 +131,9 @@ def _fields(state: RunState, writer: str, text: str) -> Document:
         "ready_at": state.ready_at,
         "owner": run.owner,
         "slot": state.slot,
+        "seat": state.seat,
+        "fresh": True if run.is_ready and run.is_fresh else None,
+        "room": True if run.takes_room else None,
         "unheard": True if run.owner is not None and run.control_seq > run.control_ack else None,
         **derived_fields(run),
     }
@@ -172,6 +182,7 @@ class RunRecords:
                 rev=document["rev"],
                 writes=tuple(document["writes"]),
                 slot=document.get("slot"),
+                seat=document.get("seat"),
                 ready_at=document.get("ready_at"),
                 waits_since=document.get("waits_since"),
             )
@@ -209,13 +220,15 @@ class RunRecords:
                 states[state.run.id] = state
         return states
 
-    async def swap(self, state: RunState, run: Run, *, slot: str | None = None) -> RunState | None:
+    async def swap(
+        self, state: RunState, run: Run, *, slot: str | None = None, seat: str | None = None
+    ) -> RunState | None:
         """Put `run` in the place of the record if nobody changed it since; None when someone did.
 
         Raises:
-            DuplicateKeyError: another run holds the branch, or has the slot.
+            DuplicateKeyError: another run holds the branch, or has the slot or the seat.
         """
-        fresh = next_state(state, run, stamp=self._database.stamp(), slot=slot)
+        fresh = next_state(state, run, stamp=self._database.stamp(), slot=slot, seat=seat)
         document = await self.document(fresh)
 
         async def attempt(again: bool) -> bool:

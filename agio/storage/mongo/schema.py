@@ -53,6 +53,7 @@ def _index(*keys: str, where: str | None = None, unique: bool = False, **more: A
 _RUN_INDEXES = (
     _index("holds", where="holds", unique=True),
     _index("slot", where="slot", unique=True),
+    _index("seat", where="seat", unique=True),
     _index("waits", "waits_since", "_id", where="waits"),
     _index("ready", "ready_at", where="ready"),
     _index("owner", "group_id", where="owner"),
@@ -62,6 +63,7 @@ _RUN_INDEXES = (
     _index("loose", "_id", where="loose"),
     _index("group_id", "digests"),
     _index("group_id", "tags", "created_at", "_id", where="tags"),
+    _index("group_id", "created_at", "_id", where="flow", name="flows"),
     _index("group_id", "created_at", "_id"),
     _index("group_id", "session_id", "created_at", "_id"),
     _index("group_id", "status", "created_at", "_id"),

@@ -18,6 +18,9 @@ from agio.storage.codec import dump_record, load_record, to_micros
 from agio.storage.sqlite.approvals import cancel_pending
 from agio.storage.sqlite.connection import Connection
 
+COMMAND, FRESH, TAKES_ROOM = 1, 2, 4
+"""Bits of the column `has_command`: what decides whether a run may be claimed where runs are limited."""
+
 SEPARATOR = "\x1f"
 """Between the texts of a `search` column, so that nothing is found across two of them."""
 
@@ -178,7 +181,7 @@ def _place(run: Run) -> dict[str, Any]:
         "holds": run.branch_id if run.holds_branch else None,
         "queue": "ready" if run.is_ready else None,
         "waits": _waits(run),
-        "has_command": run.has_command,
+        "has_command": COMMAND * run.has_command | FRESH * run.is_fresh | TAKES_ROOM * run.takes_room,
         "created_us": to_micros(run.created_at),
         "ended_us": ended_us,
         "loose_us": None if run.is_compacted else ended_us,

@@ -34,7 +34,7 @@ CREATE TABLE runs (
     queue TEXT, -- 'ready' while a worker may claim it
     queued_us INTEGER NOT NULL, -- since when that is so, or is not
     waits_us INTEGER, -- since when it waits for its branch; NULL: it does not
-    has_command INTEGER NOT NULL,
+    has_command INTEGER NOT NULL, -- 1: it has; 2: nobody has begun it; 4: it takes room; 0: none of these
     control_seq INTEGER NOT NULL,
     control_ack INTEGER NOT NULL,
     created_us INTEGER NOT NULL,

@@ -49,7 +49,7 @@ async def list_crews(
     summary="Keep a crew",
     status_code=201,
     response_model=StoredCrewView,
-    responses=documented(),
+    responses=documented(409),
     dependencies=[KEYED],
 )
 @needs(Permission.BUILD)

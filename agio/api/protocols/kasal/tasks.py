@@ -39,7 +39,7 @@ async def list_tasks(
     summary="Keep a task",
     status_code=201,
     response_model=StoredTaskView,
-    responses=documented(),
+    responses=documented(409),
     dependencies=[KEYED],
 )
 @needs(Permission.BUILD)

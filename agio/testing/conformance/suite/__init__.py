@@ -53,6 +53,7 @@ from agio.testing.conformance.suite.leases import (
 from agio.testing.conformance.suite.listing import TestCountLive, TestListRuns, TestRunFilter, TestRunPaging
 from agio.testing.conformance.suite.queueing import TestBranchQueue
 from agio.testing.conformance.suite.repeating import TestWritesAgain
+from agio.testing.conformance.suite.rooms import TestRooms
 from agio.testing.conformance.suite.round_trip import TestRoundTrip
 from agio.testing.conformance.suite.tenancy import TestTenancy
 from agio.testing.conformance.suite.update_run import TestBranchHold, TestUpdateRun
@@ -108,6 +109,7 @@ __all__ = [
     "TestReadEntries",
     "TestReadMessages",
     "TestRewriteEntries",
+    "TestRooms",
     "TestRoundTrip",
     "TestRunFilter",
     "TestRunPaging",
