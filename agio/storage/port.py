@@ -87,10 +87,7 @@ class WorkerLimits:
 
     runs_per_group: int | None = None
     """Runs of one group that workers own at once, in the whole installation; None: no limit.
-
-    As many that are no part of another run may be under way (`Run.takes_room`): no further one is begun
-    (`Run.is_fresh`) until one of them ends or rests, whether its child runs are owned or wait.
-    """
+    No further one is begun (`Run.is_fresh`) while as many are under way, by their children too (`Run.takes_room`)."""
     own: Mapping[str, int] = field(default_factory=dict)
     """Limits of certain groups, in its place."""
 
