@@ -13,6 +13,7 @@ from agio.bootstrap.signals import install_drain_signal, stop_this_process, watc
 from agio.domain.agents import Agent
 from agio.domain.errors import AgioError, Invalid, StoreUnavailable
 from agio.engine.engine import Engine
+from agio.engine.examples import make_examples_once
 from agio.engine.observer import Both, Observer
 from agio.engine.tasks import end
 from agio.observability.metrics import Metrics
@@ -98,8 +99,11 @@ class Runtime:
         metrics: Metrics | None = None,
         traces: Traces | None = None,
         retry_s: float = RETRY_S,
+        examples: bool = False,
     ) -> None:
+        """Args: examples: make the example records where the database is empty."""
         self.engine = engine
+        self._examples = examples
         self.traces = traces
         """Spans of this process; None: they are switched off."""
         self.metrics = metrics
@@ -163,8 +167,17 @@ class Runtime:
 
     async def _open(self) -> None:
         await _start(self.engine)
+        if self._examples:
+            await self._make_examples()
         self.ready, self.problem = True, None
         log.info("ready", extra={"store": self.engine.store.name, "worker_id": self.engine.worker.id})
+
+    async def _make_examples(self) -> None:
+        engine = self.engine
+        try:
+            await make_examples_once(engine.store, engine.task_trees, engine.worker.id, engine.settings.lease_s)
+        except AgioError as error:  # a server without them serves as well; the next start tries again
+            log.warning("the examples could not be made", extra={"reason": str(error)})
 
     async def _keep_opening(self, opening: asyncio.Task[None]) -> None:
         wait_s = self._retry_s
@@ -201,7 +214,7 @@ def make_runtime(
     if traces is not None:
         observer = Both(observer, traces)
     engine = make_engine(settings, agents=agents, tools=tools, providers=providers, observer=observer)
-    return Runtime(engine, metrics=metrics, traces=traces)
+    return Runtime(engine, metrics=metrics, traces=traces, examples=settings.examples)
 
 
 class _Tracing(Observer, Traces, Protocol):

@@ -8,7 +8,7 @@ import typer
 from uvicorn.importer import import_from_string
 
 from agio import __version__
-from agio.cli import access, config, db
+from agio.cli import access, config, db, examples
 from agio.cli.call import call
 from agio.cli.doctor import doctor
 from agio.cli.output import fail, out
@@ -27,6 +27,7 @@ app.command()(doctor)
 app.command()(call)
 app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")
+app.add_typer(examples.app, name="examples")
 app.add_typer(access.users, name="user")
 app.add_typer(access.keys, name="key")
 

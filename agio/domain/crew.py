@@ -55,6 +55,10 @@ class CrewTask:
     dependencies: tuple[str, ...] = ()
     parent_id: str | None = None
     priority: int = DEFAULT_PRIORITY
+    optional: tuple[str, ...] = ()
+    """As `Task.optional`."""
+    refusal: str | None = None
+    """As `Task.refusal`; then nothing says who does it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +116,8 @@ def _task_flaws(crew: Crew, task: CrewTask, at: str, depth: int) -> Iterator[Fla
     given = [name for name in ("agent", "function", "http", "crew") if getattr(task, name) is not None]
     if len(given) > 1:
         yield Flaw(field=at, message=f"task {task.id!r} names {' and '.join(given)}; one of them does it")
+    if task.refusal is not None:
+        return
     if not given and crew.process != "hierarchical" and len(crew.members) != 1:
         yield Flaw(field=at, message=f"task {task.id!r} does not say who does it: agent, function, http or crew")
     if task.http is not None and not isinstance(task.http.get("url"), str):
@@ -138,7 +144,11 @@ def _task(crew: Crew, task: CrewTask, dependencies: tuple[str, ...]) -> Task:
         "dependencies": dependencies,
         "parent_id": task.parent_id,
         "priority": task.priority,
+        "optional": task.optional,
+        "refusal": task.refusal,
     }
+    if task.refusal is not None:
+        return Task(**common)
     if task.crew is not None:
         return Task(executor="crew", **common)
     if task.function is not None:

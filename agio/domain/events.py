@@ -66,6 +66,7 @@ class TaskFailed:
     task_id: str
     name: str
     child_run_id: str
+    """Empty: nobody could do it, and nothing was begun."""
     error: dict[str, Any]
     progress: float | None = None
 

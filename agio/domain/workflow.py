@@ -51,6 +51,10 @@ class Task:
     priority: int = DEFAULT_PRIORITY
     coworkers: tuple[str, ...] = ()
     """Of `agent`: names in `Workflow.agents` that it may delegate to."""
+    optional: tuple[str, ...] = ()
+    """Tasks that must be over, whatever came of them; results, where there are any, are inputs of this one."""
+    refusal: str | None = None
+    """Why nobody can do it. When its turn comes it fails with these words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +105,7 @@ def find_flaws(tasks: Sequence[Task]) -> list[Flaw]:
         seen.add(task.id)
         flaws += [
             Flaw(field=f"{at}.dependencies", message=f"task {task.id!r} depends on {other!r}, which there is not")
-            for other in task.dependencies
+            for other in (*task.dependencies, *task.optional)
             if other not in ids
         ]
         if task.parent_id is not None and task.parent_id not in ids:
@@ -109,7 +113,7 @@ def find_flaws(tasks: Sequence[Task]) -> list[Flaw]:
             flaws.append(Flaw(field=f"{at}.parent_id", message=message))
     if flaws:
         return flaws
-    after = {task.id: task.dependencies for task in tasks}
+    after = {task.id: (*task.dependencies, *task.optional) for task in tasks}
     under = {task.id: (task.parent_id,) if task.parent_id else () for task in tasks}
     for name, edges in (("dependencies", after), ("parent_id", under)):
         if cycle := find_cycle(edges):
@@ -151,20 +155,50 @@ def in_order(tasks: Sequence[Task]) -> list[Task]:
     return ordered
 
 
-def ready(tasks: Sequence[Task], done: Collection[str], begun: Collection[str]) -> list[Task]:
+def ready(
+    tasks: Sequence[Task], done: Collection[str], begun: Collection[str], failed: Collection[str] = ()
+) -> list[Task]:
     """Return the tasks that may start now, the most urgent first, else in their order."""
+    over = {*done, *stuck(tasks, failed)} if failed else done
     free = [
         task
         for task in tasks
-        if task.id not in done and task.id not in begun and all(other in done for other in task.dependencies)
+        if task.id not in done
+        and task.id not in begun
+        and all(other in done for other in task.dependencies)
+        and all(other in over for other in task.optional)
     ]
     return sorted(free, key=lambda task: task.priority)
 
 
+def stuck(tasks: Sequence[Task], failed: Collection[str]) -> set[str]:
+    """Return the tasks that failed, and those that therefore never start."""
+    found, before = set(failed), -1
+    while len(found) > before:
+        before = len(found)
+        found |= {task.id for task in tasks if not found.isdisjoint(task.dependencies)}
+    return found
+
+
+def missing(tasks: Sequence[Task], done: Collection[str], failed: Collection[str]) -> list[str]:
+    """Return the tasks without a result that the workflow needed; empty: it is completed.
+
+    A failed task is not needed where others depend on it, and all of them could do without.
+    """
+    needed = {other for task in tasks for other in task.dependencies}
+    spared = {other for task in tasks for other in task.optional} - needed
+    return [task.id for task in tasks if task.id not in done and not (task.id in failed and task.id in spared)]
+
+
 def sinks(tasks: Sequence[Task]) -> list[Task]:
     """Return the tasks that no other one depends on: what they answer is what the workflow answers."""
-    needed = {other for task in tasks for other in task.dependencies}
+    needed = {other for task in tasks for other in (*task.dependencies, *task.optional)}
     return [task for task in tasks if task.id not in needed]
+
+
+def inputs_of(task: Task, results: Mapping[str, str]) -> list[str]:
+    """Return the tasks whose results are inputs of this one."""
+    return [*task.dependencies, *(other for other in task.optional if other in results)]
 
 
 def answer_of(tasks: Sequence[Task], results: Mapping[str, str]) -> str:
@@ -190,8 +224,8 @@ def prompt_of(task: Task, results: Mapping[str, str]) -> str:
     parts = [_fill_text(task.description or task.name or task.id, results)]
     if task.expected_output:
         parts.append(f"Expected output: {_fill_text(task.expected_output, results)}")
-    if task.dependencies:
-        parts.append(_context(task.dependencies, results))
+    if before := inputs_of(task, results):
+        parts.append(_context(before, results))
     return "\n\n".join(parts)
 
 
@@ -202,8 +236,9 @@ def nested(task: Task, results: Mapping[str, str]) -> Workflow:
     """
     assert task.workflow is not None
     inner = {each.id for each in task.workflow.tasks}
-    known = {other: results[other] for other in task.dependencies if other not in inner}
-    context = "\n\n" + _context(task.dependencies, results) if task.dependencies else ""
+    before = inputs_of(task, results)
+    known = {other: results[other] for other in before if other not in inner}
+    context = "\n\n" + _context(before, results) if before else ""
     tasks = tuple(
         replace(
             each,

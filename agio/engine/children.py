@@ -105,6 +105,19 @@ async def read_ledger(store: RunStore, run: Run) -> Ledger:
         after = entries[-1].last_seq
 
 
+async def children_of(store: RunStore, run: Run) -> list[str]:
+    """Return the ids of the run's child runs, those of earlier attempts included, in the order of their beginning."""
+    found: dict[str, None] = {}
+    after = 0
+    while True:
+        entries = await store.read_entries(run.group_id, run.id, after=after, limit=ENTRIES)
+        for entry in entries:
+            found |= {event.child_run_id: None for event in entry.events if isinstance(event, ev.TaskStarted)}
+        if len(entries) < ENTRIES:
+            return list(found)
+        after = entries[-1].last_seq
+
+
 async def begin(store: RunStore, notify: Notify, parent: Run, run_id: str, birth: Birth) -> None:
     """Create a child run, unless it is there; any worker may claim it."""
     now = utc_now()
@@ -117,7 +130,9 @@ async def begin(store: RunStore, notify: Notify, parent: Run, run_id: str, birth
         task_id=birth.task_id,
         depth=above.depth + 1 if above else 1,
     )
-    run = replace(run, place=place, llm_key=parent.llm_key, on_restart=parent.on_restart)
+    # Whoever's keys the parent calls models with, its children do too.
+    whose = {"user_id": parent.user_id, "llm_key": parent.llm_key, "on_restart": parent.on_restart}
+    run = replace(run, place=place, **whose)
     branch = Branch(
         id=run_id,
         group_id=parent.group_id,
@@ -158,11 +173,15 @@ def _outcome(run: Run, last: Entry | None) -> Outcome:
         case ev.RunCancelled() as end:
             error = {"code": "cancelled", "message": f"{end.by} cancelled the child run {run.id!r}"}
             return Outcome(status="cancelled", error=error, metrics=end.metrics)
+        case ev.RunInterrupted() as end:
+            # It rests, and may be retried; who waits for it cannot wait for a person who may never come.
+            text = f"the workers of the child run {run.id!r} died {end.claims} times; see why, then retry"
+            return Outcome(status="failed", error={"code": "interrupted", "message": text}, metrics=run.metrics)
     return Outcome(status="live")
 
 
 async def tell_parent(store: RunStore, notify: Notify, run: Run) -> None:
-    """Wake the run that waits for this one, whose end is in its journal.
+    """Wake the run that waits for this one, whose end (or interruption) is in its journal.
 
     Done before the record says that it ended: who takes over a run that ended in its journal alone does it again.
     """

@@ -1,6 +1,7 @@
 """Use cases that command runs. A command is durable when its method returns."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from agio.domain.messages import Content
 from agio.domain.runs import Mark, Run, Words
 from agio.domain.status import RESTING, RunStatus
 from agio.engine.caller import Caller
+from agio.engine.children import children_of
 from agio.engine.clock import utc_now
 from agio.engine.creation import get_run
 from agio.engine.keys import RunKeys
@@ -199,29 +201,47 @@ class Commands:
         return await self._store.annotate_checkpoint(caller.group_id, last.id, label=label, tags=tags)
 
     async def delete(self, caller: Caller, run_id: str, *, cascade: bool = False) -> list[str]:
-        """Delete an ended run; with `cascade` all that depends on it too. Returns the deleted ids.
+        """Delete an ended run with its child runs; with `cascade` all that depends on them too.
+
+        Returns the deleted ids.
 
         Raises:
-            NotFound: no such run. InvalidTransition: it, or one that depends on it, is live.
-            Conflict: others depend on it and `cascade` is False.
+            NotFound: no such run. InvalidTransition: it, a child run of it, or a run that depends on one is live.
+            Conflict: others depend on them and `cascade` is False.
         """
         run = await get_run(self._store, caller, run_id)
         if run.is_live:
             raise InvalidTransition(f"the run is {run.status}; only an ended run can be deleted", status=run.status)
-        doomed, queue = [run_id], [run_id]
+        family = await self._family(caller, run)
+        doomed = {one.id: one for one in family}
+        queue = list(doomed)
         while queue:
             for other in await self._store.dependents(caller.group_id, queue.pop()):
                 if other not in doomed:
-                    doomed.append(other)
-                    queue.append(other)
-        if len(doomed) > 1 and not cascade:
-            raise Conflict(f"{len(doomed) - 1} runs depend on its history; delete them first, or use cascade=true")
-        for other in doomed[1:]:
-            dependent = await get_run(self._store, caller, other)
-            if dependent.is_live:
-                raise InvalidTransition(
-                    f"the run {other!r} depends on it and is {dependent.status}", status=dependent.status
-                )
-        for other in reversed(doomed):
+                    fresh = await self._family(caller, await get_run(self._store, caller, other))
+                    doomed |= {one.id: one for one in fresh}
+                    queue += [one.id for one in fresh]
+        if len(doomed) > len(family) and not cascade:
+            count = len(doomed) - len(family)
+            raise Conflict(f"{count} runs depend on its history; delete them first, or use cascade=true")
+        for one in doomed.values():
+            if one.is_live:
+                what = "belongs to it" if one in family else "depends on it"
+                raise InvalidTransition(f"the run {one.id!r} {what} and is {one.status}", status=one.status)
+        for other in reversed(list(doomed)):
             await self._store.delete_run(caller.group_id, other)
-        return doomed
+        return list(doomed)
+
+    async def _family(self, caller: Caller, run: Run) -> list[Run]:
+        """Return a run and all below it; those that were deleted are left out."""
+        found, queue = [run], [run]
+        while queue:
+            above = queue.pop(0)
+            if not (await self._store.get_spec(above.group_id, above.id)).has_children:
+                continue
+            for child in await children_of(self._store, above):
+                with suppress(NotFound):
+                    below = await self._store.get_run(caller.group_id, child)
+                    found.append(below)
+                    queue.append(below)
+        return found

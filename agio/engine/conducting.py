@@ -18,6 +18,7 @@ from agio.domain.workflow import (
     answer_of,
     child_id,
     fill_results,
+    missing,
     nested,
     placed,
     progress_of,
@@ -144,7 +145,7 @@ async def _begin_ready(drive: Drive, workflow: Workflow, ledger: Ledger) -> bool
     state, services = drive.state, drive.services
     results = results_of(state.messages)
     begun = {one.task_id for one in ledger.in_flight.values()} | ledger.failed.keys()
-    fresh = ready(workflow.tasks, results, begun)
+    fresh = ready(workflow.tasks, results, begun, ledger.failed)
     if not fresh:
         return False
     await drive.make_room()
@@ -152,6 +153,9 @@ async def _begin_ready(drive: Drive, workflow: Workflow, ledger: Ledger) -> bool
         drive.token.lose()
         return True
     for task in fresh:
+        if task.refusal is not None:
+            _refuse(drive, workflow, task, task.refusal)
+            continue
         run_id = child_id(state.run.id, state.run.attempt, task.id)
         await begin(services.store, services.notify, state.run, run_id, birth_of(workflow, task, results))
         drive.journal.emit(
@@ -164,6 +168,20 @@ async def _begin_ready(drive: Drive, workflow: Workflow, ledger: Ledger) -> bool
             )
         )
     return True
+
+
+def _refuse(drive: Drive, workflow: Workflow, task: Task, why: str) -> None:
+    """Let a task fail that nobody can do; there is no child run."""
+    done = len(results_of(drive.state.messages))
+    drive.journal.emit(
+        ev.TaskFailed(
+            task_id=task.id,
+            name=task.name,
+            child_run_id="",
+            error={"code": "unknown_executor", "message": why},
+            progress=progress_of(len(workflow.tasks), done),
+        )
+    )
 
 
 def birth_of(workflow: Workflow, task: Task, results: dict[str, str]) -> Birth:
@@ -200,10 +218,11 @@ def _snapshot(kind: str, name: str, tools: tuple[str, ...]) -> AgentSnapshot:
 async def _end(drive: Drive, workflow: Workflow, ledger: Ledger) -> None:
     """Nothing is under way and nothing may start: the workflow is finished, or cannot be."""
     results = results_of(drive.state.messages)
-    absent = [task.id for task in workflow.tasks if task.id not in results]
+    absent = missing(workflow.tasks, results, ledger.failed)
     if absent:
-        first, error = next(iter(ledger.failed.items()))
-        rest = f"; {len(absent) - len(ledger.failed)} tasks were not begun" if len(absent) > len(ledger.failed) else ""
+        first, error = next((task_id, ledger.failed[task_id]) for task_id in absent if task_id in ledger.failed)
+        begun = [task_id for task_id in absent if task_id not in ledger.failed]
+        rest = f"; {len(begun)} tasks were not begun" if begun else ""
         await drive.fail("task_failed", f"task {first!r} failed: {error['message']}{rest}")
         return
     await say_answer(drive, answer_of(workflow.tasks, results))

@@ -29,6 +29,9 @@ from agio.providers.base import Providers
 from agio.storage.port import Store
 from agio.tools.base import Tool, Toolbox
 
+TOLD = TERMINAL | {RunStatus.INTERRUPTED}
+"""Of a child run's becoming so its parent is told."""
+
 
 class Lives(Protocol):
     """Says whether a worker lives, as far as the store knows."""
@@ -271,7 +274,7 @@ class Drive:
 
     async def _end(self, update: RunUpdate, checkpoint: Checkpoint | None = None) -> None:
         """Write the last entry. Of a child run that ends, the record follows when its parent knows."""
-        tells = self.state.run.place is not None and update.status in TERMINAL
+        tells = self.state.run.place is not None and update.status in TOLD
         self.journal.attach(replace(update, status=None) if tells else update, checkpoint)
         self.journal.seal()
         await self.commit()
@@ -282,7 +285,7 @@ class Drive:
     async def project(self, update: RunUpdate) -> None:
         """Change the run's record after the journal; a parent that waits for the run's end is told first."""
         services, run = self.services, self.state.run
-        if update.status in TERMINAL:
+        if update.status in TOLD:
             await tell_parent(services.store, services.notify, run)
         await services.store.update_run(
             run.group_id,

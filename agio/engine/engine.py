@@ -27,6 +27,7 @@ from agio.engine.sessions import Sessions
 from agio.engine.settings import EngineSettings
 from agio.engine.starting import Starting
 from agio.engine.tail import Draining, Selection, tail, tail_many
+from agio.engine.task_trees import TaskTrees
 from agio.engine.templates import Templates
 from agio.engine.tools import Tools
 from agio.engine.trees import Trees
@@ -84,6 +85,7 @@ class Engine:
         self.crews: Records[StoredCrew] = Records(store, CREWS, "crew")
         self.tasks: Records[StoredTask] = Records(store, TASKS, "task")
         self.executions = Executions(store, self.reading)
+        self.task_trees = TaskTrees(store, self.agents, toolbox, providers, self.workflows, self.continuing, self.trees)
 
     def tail(
         self, caller: Caller, run_id: str, *, after: int = 0, follow: bool = True

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from agio import crashes
@@ -409,12 +409,16 @@ async def _set_aside(services: Services, writer: JournalWriter, run: Run) -> Non
     else:
         status = RunStatus.INTERRUPTED
         journal.emit(ev.RunInterrupted(reason=StopReason.POISON, claims=run.claims))
-    journal.attach(RunUpdate(status=status, reason=StopReason.POISON, last_seq=journal.head, keep_order=True))
+    update = RunUpdate(status=status, reason=StopReason.POISON, last_seq=journal.head, keep_order=True)
+    journal.attach(replace(update, status=None) if run.place is not None else update)
     journal.seal()
     await journal.flush()
     services.deliver(held)
-    if run.cancel is not None:
+    if run.place is not None:
         await tell_parent(services.store, services.notify, run)
+        await services.store.update_run(
+            run.group_id, run.id, lambda record: control.project(record, update, epoch=run.epoch, at=utc_now())
+        )
 
 
 async def _project_end(drive: Drive) -> None:

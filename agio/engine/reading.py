@@ -105,6 +105,13 @@ class Reading:
         event = entries[0].events[-1] if entries else None
         return event if isinstance(event, TERMINAL_EVENTS) else None
 
+    async def attempt_start(self, caller: Caller, run: Run) -> int:
+        """Return the last sequence number before the run's present attempt; 0: it is the first."""
+        if run.attempt == 1:
+            return 0
+        earlier = (entry.last_seq for entry in await self.entries(caller, run.id) if entry.attempt < run.attempt)
+        return max(earlier, default=0)
+
     async def entries(self, caller: Caller, run_id: str, *, after: int = 0) -> list[Entry]:
         """Return the run's journal. Raises `NotFound`."""
         await get_run(self._store, caller, run_id)

@@ -179,6 +179,9 @@ class _TreeReader:
         self._cursors = cursors
         self._queue: asyncio.Queue[Leaf | Draining | AgioError | None] = asyncio.Queue(QUEUED_ENTRIES)
         self._pumps: dict[str, asyncio.Task[None]] = {}
+        self._at = dict(cursors)
+        """How far each run's entries were handed on."""
+        self._moved = asyncio.Condition()
 
     async def read(self, root_id: str) -> AsyncGenerator[Leaf | Draining, None]:
         root = asyncio.create_task(self._pump_root(root_id))
@@ -210,9 +213,14 @@ class _TreeReader:
                     await self._queue.put(item)
                     return
                 for event in item.entry.events:
-                    if isinstance(event, ev.TaskCompleted | ev.TaskFailed):
+                    if isinstance(event, ev.TaskFailed) and event.error.get("code") == "interrupted":
+                        await self._leave(event.child_run_id)
+                    elif isinstance(event, ev.TaskCompleted | ev.TaskFailed):
                         await self._ended(event.child_run_id)
                 await self._queue.put(Leaf(item, place))
+                async with self._moved:
+                    self._at[run_id] = item.entry.last_seq
+                    self._moved.notify_all()
                 for event in item.entry.events:
                     if isinstance(event, ev.TaskStarted):
                         self._join(run_id, place, event)
@@ -259,6 +267,19 @@ class _TreeReader:
             return  # it was deleted: there is nothing of it to be read
         except AgioError as error:
             await self._queue.put(error)
+        finally:
+            async with self._moved:
+                self._moved.notify_all()
+
+    async def _leave(self, run_id: str) -> None:
+        """Follow a child no longer that rests though its parent goes on; what it has is handed on first."""
+        pump = self._pumps.get(run_id)
+        if pump is None:
+            return
+        head = await self._store.head(self._caller.group_id, run_id)
+        async with self._moved:
+            await self._moved.wait_for(lambda: pump.done() or self._at.get(run_id, 0) >= head)
+        await end_tasks([pump])
 
     async def _ended(self, run_id: str) -> None:
         if (pump := self._pumps.get(run_id)) is not None:

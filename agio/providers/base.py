@@ -155,3 +155,7 @@ class Providers(Protocol):
     def canonical(self, name: str) -> str:
         """Return the one name of a provider that has several; of an unknown one its own, in lower case."""
         ...
+
+    def detect(self, model: str) -> tuple[str, str] | None:
+        """Return whose model it is and its name there (`openai/gpt-4o`, `gpt-4o`); None when that cannot be told."""
+        ...

@@ -124,6 +124,14 @@ class ProviderRegistry:
         preset = find_preset(key)
         return preset.name if preset and key not in self._registered else key
 
+    def detect(self, model: str) -> tuple[str, str] | None:
+        """Return whose model it is and its name there; registered providers are known by their prefix."""
+        vendor, slash, rest = model.partition("/")
+        if slash and rest and self.canonical(vendor) in {*self._registered, DemoProvider.name}:
+            return self.canonical(vendor), rest
+        found = detect_preset(model)
+        return (found[0].name, found[1]) if found else None
+
     def _make(self, name: str) -> Provider:
         if name == DemoProvider.name:
             return DemoProvider(delay_s=self._settings.demo_delay_s)

@@ -129,7 +129,7 @@ class Settings(BaseSettings):
     rate_limit: Annotated[str | None, AfterValidator(check_rate_limit)] = None
     """Requests of one caller, as `<count>/<seconds>`, in all processes together; None: no limit."""
     wires: Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(read_list)] = None
-    """Neighbours' interfaces to serve, by name (`a2a`, `firefly`, `kasal`, `kawai`); None: all there are."""
+    """Interfaces to serve besides Agio's own (`a2a`, `aipartnerupflow`, `firefly`, `kasal`, `kawai`); None: all."""
     answer_timeout_s: Seconds | None = None
     """Seconds that a request without a stream waits for its run; then 504, and the run goes on. None: no limit."""
     on_socket_close: Literal["detach", "cancel"] = "detach"

@@ -28,6 +28,7 @@ from agio.domain.schedules import Fire, Schedule
 from agio.domain.sessions import Session
 from agio.domain.status import RunStatus
 from agio.domain.stored_models import StoredModel
+from agio.domain.task_trees import TaskPlace, TaskTree
 from agio.domain.templates import Template
 from agio.domain.tools import StoredTool
 from agio.domain.webhooks import Delivery, Webhook
@@ -399,6 +400,8 @@ MODELS = Kind("models", StoredModel, filters=("provider",), search=("id", "model
 TEMPLATES = Kind("templates", Template, search=("name", "description"), unique=("name",))
 CREWS = Kind("crews", StoredCrew, search=("id", "name", "description"))
 TASKS = Kind("tasks", StoredTask, search=("id", "name", "description"))
+TASK_TREES = Kind("task_trees", TaskTree, filters=("user_id",))
+TASK_PLACES = Kind("task_places", TaskPlace)
 
 KINDS: tuple[Kind[Any], ...] = (
     *(AGENTS, AGENT_VERSIONS, SESSIONS, BRANCHES, TOOLS, REQUESTS, DUTIES),
@@ -407,6 +410,7 @@ KINDS: tuple[Kind[Any], ...] = (
     *(SCHEDULES, FIRES),
     *(MODELS, TEMPLATES),
     *(CREWS, TASKS),
+    *(TASK_TREES, TASK_PLACES),
 )
 
 

@@ -2,7 +2,7 @@
 
 import schemathesis
 from schemathesis.core.failures import Failure
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.checks import positive_data_acceptance, unsupported_method
 
 
 @schemathesis.check
@@ -23,3 +23,12 @@ def valid_data_is_refused_by_rules_only(
         theirs = "type" not in body and isinstance(body.get("detail"), str)
         if response.status_code not in (400, 422) or not (ours or theirs):
             raise
+
+
+@schemathesis.check
+def methods_that_are_not_there_are_refused(
+    ctx: schemathesis.CheckContext, response: schemathesis.Response, case: schemathesis.Case
+) -> None:
+    """As `unsupported_method`, but for `/`: a browser's `GET /` is sent to the UI, which is no part of the API."""
+    if case.operation.path != "/":
+        unsupported_method(ctx, response, case)

@@ -1,6 +1,7 @@
-"""Workflows on four processes: `kill -9` in the second task, a crew and a diamond."""
+"""Workflows on four processes: `kill -9` in the second task, of a crew and of a task tree with a diamond."""
 
 import asyncio
+import json
 import os
 import signal
 from collections import Counter
@@ -52,23 +53,67 @@ def check_tree(frames: list[Frame]) -> None:
         assert seqs == list(range(1, len(seqs) + 1)), run_id
 
 
-async def test_death_in_the_second_task_repeats_no_finished_one(client: Client, provider: FakeOpenAI):
-    # Each shape on each store is tried by tests/engine/test_workflows.py, in one process.
-    shape = "crew" if isinstance(client.cluster.database, SQLiteFile) else "diamond"
-    quick, slow, last = model(tokens=3), model(tokens=240, pace=60), model(tokens=3)
-    agents = {"first": {"model": quick}, "second": {"model": slow}, "third": {"model": last}}
-    tasks: dict[str, Any] = {"one": {"agent": "first"}, "two": {"agent": "second"}, "three": {"agent": "third"}}
-    for fields in agents.values():
-        fields["provider"] = "openai"
-    process = "sequential"
-    if shape == "diamond":
-        process = "graph"
-        tasks["two"]["dependencies"] = ["one"]
-        tasks["side"] = {"agent": "first", "dependencies": ["one"]}
-        tasks["three"]["dependencies"] = ["two", "side"]
-    crew = {"name": shape, "process": process, "agents": agents, "tasks": tasks}
+async def rpc(client: Client, method: str, params: Any) -> Any:
+    """Call a method of aipartnerupflow's wire on any process; return its result."""
+    async with client.connection() as connection:
+        body = {"jsonrpc": "2.0", "method": method, "params": params, "id": 1}
+        answer = (await connection.post(f"{client.cluster.url}/tasks", json=body)).json()
+    assert "result" in answer, answer
+    return answer["result"]
+
+
+async def start_crew(client: Client, models: dict[str, str]) -> str:
+    """Set three agents to work, one after the other; return the run's id."""
+    agents = {name: {"model": model, "provider": "openai"} for name, model in models.items()}
+    tasks = {"one": {"agent": "first"}, "two": {"agent": "second"}, "three": {"agent": "third"}}
+    crew = {"name": "crew", "process": "sequential", "agents": agents, "tasks": tasks}
     run_id = new_id("flow")
     await client.call("POST", "/workflows", {"crew": crew, "run_id": run_id}, expect=202)
+    return run_id
+
+
+async def start_tree(client: Client, models: dict[str, str]) -> str:
+    """Make a task tree with a diamond and execute it; return the run's id."""
+
+    def task(name: str, member: str, *after: str) -> dict[str, Any]:
+        params = {"role": member, "provider": "openai", "model": models[member]}
+        place = {"parent_id": "one"} if after else {}
+        work = {"schemas": {"method": "agent"}, "params": params, "dependencies": list(after)}
+        return {"id": name, "name": name, **work, **place}
+
+    diamond = [task("one", "first"), task("two", "second", "one"), task("side", "first", "one")]
+    made = await rpc(client, "tasks.create", [*diamond, task("three", "third", "two", "side")])
+    assert made["status"] == "pending"
+    run_id: str = (await rpc(client, "tasks.execute", {"task_id": "one"}))["run_id"]
+    return run_id
+
+
+async def check_tasks(client: Client) -> None:
+    """What aipartnerupflow's clients see of it, from any process: every task once, in one stream; the examples once."""
+    statuses = await rpc(client, "tasks.running.status", {"task_ids": ["one", "two", "side", "three"]})
+    assert {(one["status"], one["progress"]) for one in statuses} == {("completed", 1.0)}
+    body = {"jsonrpc": "2.0", "method": "tasks.execute", "params": {"task_id": "one", "use_streaming": True}, "id": 1}
+    async with client.connection() as connection:
+        answer = await connection.post(f"{client.cluster.url}/tasks", json=body)
+    frames = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: ")]
+    completed = [frame["task_id"] for frame in frames if frame.get("type") == "task_completed"]
+    assert sorted(completed) == ["one", "side", "three", "two"]
+    assert (completed[0], completed[-1]) == ("one", "three")
+    assert [frame["type"] for frame in frames[-2:]] == ["final", "stream_end"]
+    roots = await rpc(client, "tasks.list", {"root_only": True})
+    assert sorted(task["id"] for task in roots if task["id"] != "one") == [
+        *("example-answer", "example-article", "example-number")
+    ]
+
+
+@pytest.mark.contract("P12", "P13")
+async def test_death_in_the_second_task_repeats_no_finished_one(client: Client, provider: FakeOpenAI):
+    # Each shape on each store is tried by tests/engine/test_workflows.py, in one process.
+    is_tree = not isinstance(client.cluster.database, SQLiteFile)
+    tasks = ["one", "two", *(["side"] if is_tree else []), "three"]
+    quick, slow, last = model(tokens=3), model(tokens=240, pace=60), model(tokens=3)
+    start = start_tree if is_tree else start_crew
+    run_id = await start(client, {"first": quick, "second": slow, "third": last})
     killed = asyncio.Event()
 
     async def kill_in_the_second(frame: Frame) -> None:
@@ -88,6 +133,8 @@ async def test_death_in_the_second_task_repeats_no_finished_one(client: Client, 
     assert names.count("task_started") == names.count("task_completed") == len(tasks)
     tree = await client.call("GET", f"/workflows/{run_id}")
     assert (tree["status"], tree["progress"]) == ("completed", 1.0)
+    if is_tree:
+        await check_tasks(client)
 
     place = next(task for task in tree["tasks"] if task["id"] == "two")["fork_checkpoint_id"]
     ends = [frame.data["task_id"] for frame in frames if frame.event == "task_completed"]
@@ -95,6 +142,6 @@ async def test_death_in_the_second_task_repeats_no_finished_one(client: Client, 
     before = len(asked_of(provider, quick))
     fork = await client.call("POST", f"/checkpoints/{place}/fork", {}, expect=201)
     await client.until(fork["new_run_id"], "completed")
-    assert len(asked_of(provider, quick)) == before or "side" in tasks.keys() - finished, "what was finished is used"
+    assert len(asked_of(provider, quick)) == before or "side" in {*tasks} - finished, "what was finished is used"
     again = await client.call("GET", f"/workflows/{fork['new_run_id']}")
     assert {task["id"] for task in again["tasks"] if task["run_id"] is None} == finished

@@ -198,6 +198,8 @@ async def test_end_of_a_child_whose_worker_died_before_it_told_wakes_the_workflo
     world: World, provider: ScriptedProvider
 ):
     """The child's end is durable, its parent sleeps, and the process that would have told it is gone."""
+    gate = Gate()
+    provider._default = lambda request: Answer(gate, "ok") if asked(request) == "do one" else answering(request)
     doomed = await world.add_process()
     hold = Hold(when=lambda group, run_id, change: run_id == "root")
     run = await set_to_work(doomed, THREE, run_id="root", start=False)
@@ -205,6 +207,7 @@ async def test_end_of_a_child_whose_worker_died_before_it_told_wakes_the_workflo
     await doomed.commands.resume(ANN, run.id, ResumeRequest())
     await settled(doomed, run.id, RunStatus.WAITING)
     faults(doomed).on("update_run", hold)
+    gate.open()
     async with asyncio.timeout(PATIENCE_S):
         await hold.reached.wait()
     await world.kill(doomed)

@@ -136,6 +136,9 @@ class OneProvider:
     def canonical(self, name: str) -> str:
         return name
 
+    def detect(self, model: str) -> tuple[str, str] | None:
+        return None
+
 
 def agent(**changes: Any) -> Agent:
     """An agent on the scripted model."""

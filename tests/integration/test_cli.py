@@ -182,7 +182,7 @@ def count_slowly(server: Server) -> str:
     return run_id
 
 
-@pytest.mark.contract("P5", "P7", "P8", "C19")
+@pytest.mark.contract("P3", "P5", "P7", "P8", "P9", "C19")
 @pytest.mark.e2e
 def test_options_win_and_reach_every_worker_process(empty_folder: Path):
     (empty_folder / "c.yaml").write_text("server: {workers: 1, docs_enabled: false}\n")

@@ -87,6 +87,9 @@ def _furnish(api: Api, name: str) -> Group:
     written = {"tasks_yaml": {"a": {"description": f"secret of {name}", "agent": "assistant"}}}
     execution = post("/executions", written)["execution_id"]
     post("/users", {"name": f"{name}-user", "password": "long enough"})
+    leaf = {"id": f"{name}-leaf", "name": "calculator", "inputs": {"expression": f"secret of {name}"}}
+    made = {"jsonrpc": "2.0", "method": "execute_task_tree", "params": [leaf], "id": 1}
+    assert api.http.post("/tasks", json=made, headers=headers).json()["result"]["id"] == leaf["id"]
     return Group(
         name,
         {
@@ -107,6 +110,7 @@ def _furnish(api: Api, name: str) -> Group:
             "task": (task["id"],),
             "execution": (execution,),
             "delivery": tuple(delivery["id"] for delivery in deliveries),
+            "leaf": (f"{name}-leaf",),
         },
     )
 
@@ -140,6 +144,8 @@ KIND_OF = {
 
 def kind_of(call: "Call", name: str) -> str | None:
     """Return what the id of a parameter or member is of; Firefly's agents go by their name."""
+    if name == "task_id" and call.path.startswith("/tasks/"):
+        return "leaf"  # aipartnerupflow's, not Kasal's
     return "agent" if name == "name" and call.path.startswith("/agents/") else KIND_OF.get(name)
 
 
@@ -331,3 +337,28 @@ def test_a_key_of_one_group_names_no_other(world: World):
     answer = world.api.http.get("/api/runs", headers=headers)
     assert (answer.status_code, answer.json()["type"]) == (403, "denied")
     assert world.api.http.get("/api/runs", headers={**headers, "X-Group-ID": "red"}).status_code == 200
+
+
+def test_no_method_finds_a_task_of_another_group(world: World):
+    red, blue = world.groups["red"], world.groups["blue"]
+    [task_id] = red.ids["leaf"]
+
+    def answer(method: str, params: Any) -> str:
+        body = {"jsonrpc": "2.0", "method": method, "params": params, "id": 1}
+        sent = world.api.http.post("/tasks", json=body, headers=blue.headers)
+        assert sent.status_code == 200, sent.text
+        text: str = sent.text
+        return text
+
+    for name in ("get", "detail", "tree", "children", "update", "delete", "copy", "execute"):
+        for more in ({}, {"copy_execution": True, "use_streaming": True, "force": True, "name": "x"}):
+            found = answer(f"tasks.{name}", {"task_id": task_id, **more})
+            assert found == answer(f"tasks.{name}", {"task_id": NOBODY, **more}).replace(NOBODY, task_id), name
+            assert '"not_found"' in found or "Update failed" in found
+    for name in ("cancel", "running.status"):
+        found = answer(f"tasks.{name}", {"task_ids": [task_id]})
+        assert found == answer(f"tasks.{name}", {"task_ids": [NOBODY]}).replace(NOBODY, task_id)
+    for name in ("list", "running.list"):
+        assert "red" not in answer(f"tasks.{name}", {"user_id": None})
+    made = json.loads(answer("tasks.create", [{"id": task_id, "name": "calculator"}]))
+    assert made["result"]["id"] == task_id, "ids are a group's own"

@@ -12,6 +12,7 @@ from agio.domain.errors import AlreadyExists
 from agio.domain.runs import Run
 from agio.domain.status import RunStatus
 from agio.storage.port import AGENTS, BRANCHES, SESSIONS, Store, WorkerLimits
+from agio.testing.conformance.kinds import make_agent
 from agio.testing.conformance.records import (
     Owner,
     claim_one,
@@ -22,7 +23,6 @@ from agio.testing.conformance.records import (
     start,
     take,
 )
-from agio.testing.conformance.suite.catalog import make_agent
 
 TURNS = pytest.mark.parametrize("turns", [0, 1, 2, 4, 8, 16])
 """How many turns of the event loop the call is given before it is cancelled."""
