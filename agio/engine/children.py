@@ -131,8 +131,7 @@ async def begin(store: RunStore, notify: Notify, parent: Run, run_id: str, birth
         depth=above.depth + 1 if above else 1,
     )
     # Whoever's keys the parent calls models with, its children do too.
-    whose = {"user_id": parent.user_id, "llm_key": parent.llm_key, "on_restart": parent.on_restart}
-    run = replace(run, place=place, **whose)
+    run = replace(run, place=place, user_id=parent.user_id, llm_key=parent.llm_key, on_restart=parent.on_restart)
     branch = Branch(
         id=run_id,
         group_id=parent.group_id,
