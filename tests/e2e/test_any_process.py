@@ -40,12 +40,16 @@ async def test_a_run_is_followed_and_commanded_through_other_processes_than_its_
 
 async def test_fresh_connections_spread_runs_over_several_processes(client: Client):
     agent = await client.agent(model=model(silent_s=60))
-    runs = await asyncio.gather(*(client.start(agent) for _ in range(8)))
-    owners = await asyncio.gather(*(client.owner(run) for run in runs))
+    runs: list[str] = []
+    owners: set[int] = set()
+    while len(owners) < 2 and len(runs) < 64:  # the kernel may give a burst of connections to one process
+        more = await asyncio.gather(*(client.start(agent) for _ in range(8)))
+        owners |= set(await asyncio.gather(*(client.owner(run) for run in more)))
+        runs += more
     cancelled = await client.call("POST", "/runs/cancel", {"filter": {"agent_id": agent}})
-    assert cancelled["accepted"] == 8
-    assert [(await client.ended(run))[-1].event for run in runs] == ["run_cancelled"] * 8
-    assert len(set(owners)) >= 2
+    assert cancelled["accepted"] == len(runs)
+    assert [(await client.ended(run))[-1].event for run in runs] == ["run_cancelled"] * len(runs)
+    assert len(owners) >= 2
 
 
 async def test_readers_on_every_process_see_the_same_events(client: Client):

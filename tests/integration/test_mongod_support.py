@@ -62,18 +62,6 @@ def test_three_nodes_replace_a_killed_primary_and_take_it_back(mongo_three_nodes
 
 
 @pytest.mark.faults
-@pytest.mark.xdist_group("mongo_faults")
-def test_three_nodes_replace_a_frozen_primary(mongo_three_nodes: ReplicaSet):
-    first = mongo_three_nodes.wait_primary()
-    first.freeze()
-    assert mongo_three_nodes.wait_primary(other_than=first) is not first
-    first.thaw()
-    mongo_three_nodes.wait_steady()
-    mongo_three_nodes.step_down()
-    mongo_three_nodes.wait_primary()
-
-
-@pytest.mark.faults
 def test_server_dies_with_the_process_that_started_it(mongo_standalone: Mongod):
     crash = (
         "import os, sys; from tests.support.mongod import Mongod, find_mongod;"

@@ -18,7 +18,7 @@ from tests.model.play import Field, games_on
 
 MEMORY = Path("/dev/shm")
 """Where a commit need not wait for a disk: what is played is the order of things, not their durability."""
-GAMES = {"sqlite": 150, "mongodb": 25}
+GAMES = {"sqlite": 60, "mongodb": 12}
 BACKENDS = ["sqlite", pytest.param("mongodb", marks=pytest.mark.mongo)]
 
 

@@ -297,7 +297,7 @@ def _indexes_made_once(shared: str) -> Iterator[None]:
             made.add(self.name)
         return [index.document["name"] for index in indexes]
 
-    AsyncCollection.create_indexes = create_indexes  # type: ignore[method-assign]
+    AsyncCollection.create_indexes = create_indexes  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:

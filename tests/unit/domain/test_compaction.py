@@ -216,7 +216,7 @@ def _events() -> st.SearchStrategy[Event]:
 
 
 @given(history=histories())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_no_writer_that_lost_the_run_finds_its_number_free(history: History):
     there = {entry.first_seq: entry.epoch for entry in history.entries}
     left = {entry.first_seq: entry.epoch for entry in compacted(history.entries, present=history.present)}
@@ -225,7 +225,7 @@ def test_no_writer_that_lost_the_run_finds_its_number_free(history: History):
 
 
 @given(history=histories(), data=st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_readers_get_every_id_and_every_text_from_wherever_they_are(history: History, data: st.DataObject):
     made = compacted(history.entries, present=history.present)
     head = history.entries[-1].last_seq

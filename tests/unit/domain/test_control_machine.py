@@ -221,4 +221,4 @@ class ControlMachine(RuleBasedStateMachine):
 
 
 TestControl = ControlMachine.TestCase
-ControlMachine.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+ControlMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
