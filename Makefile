@@ -33,7 +33,7 @@ run: install ## start the server, on port 8000 unless AGIO_PORT says otherwise
 	@$(MAKE) --no-print-directory ui || echo "make run: going on without a newly built UI; the API is complete without it"
 	exec .venv/bin/agio serve
 
-test: .venv/.stamp-dev ## run the UI's tests, a browser's among them, and the whole Python suite
+test: .venv/.stamp-dev .venv/.stamp-clients ## run the UI's tests, a browser's among them, and the whole Python suite
 ifneq ($(HAS_UI),)
 	@$(MAKE) --no-print-directory frontend/node_modules/.stamp tests/a2a_js/node_modules/.stamp
 	cd frontend && CI=true npm run --silent test
@@ -107,6 +107,11 @@ clean: ## remove what was built or cached; keeps .venv, node_modules and databas
 
 .venv/.stamp-docs: .venv/.stamp-run requirements-docs.txt
 	$(PIP) install -r requirements-docs.txt
+	@touch $@
+
+.venv/.stamp-clients: requirements-clients.txt .venv/.stamp-venv
+	$(PYTHON) -m venv --clear .venv/clients
+	.venv/clients/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-clients.txt
 	@touch $@
 
 tests/a2a_js/node_modules/.stamp: tests/a2a_js/package.json

@@ -6,7 +6,6 @@ TypeScript of it.
 """
 
 import json
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,7 +64,6 @@ POST /auth/logout
 """Methods and path of every call that the UI makes."""
 
 _TEXTS = {"description", "summary", "title", "example", "examples", "operationId", "tags", "default", "security"}
-_MODULE = re.compile(r"^agio(__\w+?)+__(?=[A-Z])")
 
 
 def ui_document() -> dict[str, Any]:
@@ -88,11 +86,7 @@ def ui_document() -> dict[str, Any]:
             schemas[name] = _bare(whole["components"]["schemas"][name])
             waiting += _names(schemas[name])
     document = {"openapi": whole["openapi"], "info": {"title": "Agio", "version": "1"}, "paths": paths}
-    text = json.dumps(document | {"components": {"schemas": dict(sorted(schemas.items()))}})
-    for name in schemas:
-        text = text.replace(f'schemas/{name}"', f'schemas/{_short(name)}"').replace(f'"{name}":', f'"{_short(name)}":')
-    shortened: dict[str, Any] = json.loads(text)
-    return shortened
+    return document | {"components": {"schemas": dict(sorted(schemas.items()))}}
 
 
 def _call(operation: dict[str, Any]) -> dict[str, Any]:
@@ -133,11 +127,6 @@ def _names(part: Any) -> Iterator[str]:
     elif isinstance(part, list):
         for item in part:
             yield from _names(item)
-
-
-def _short(name: str) -> str:
-    """Leave out the module that tells two schemas of one name apart in the whole document."""
-    return _MODULE.sub("", name)
 
 
 def main() -> int:

@@ -1,5 +1,7 @@
 """What the OpenAPI document says beyond the routes."""
 
+import json
+import re
 from typing import Any
 
 from fastapi import FastAPI
@@ -42,6 +44,10 @@ SCHEMES = {
 }
 
 
+_MODULE = re.compile(r"^agio__api__(?:native|protocols__(?P<wire>[a-z0-9]+))__\w+__(?=[A-Z])")
+"""What FastAPI puts before one of several schemas of one name."""
+
+
 def describe(app: FastAPI) -> None:
     """Let the application's OpenAPI document carry texts, tags and the shapes of problems."""
     app.description = TEXT
@@ -59,10 +65,25 @@ def describe(app: FastAPI) -> None:
                 schemas.setdefault(model.__name__, made)
             if app.state.access.checks:
                 _add_security(document)
-            app.openapi_schema = document
+            app.openapi_schema = _named_plainly(document)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _named_plainly(document: dict[str, Any]) -> dict[str, Any]:
+    """Give schemas short names, a neighbour's with its wire before it: generators make classes of their titles."""
+    schemas = document["components"]["schemas"]
+    text = json.dumps(document)
+    for name in [name for name in schemas if "__" in name]:
+        short = _MODULE.sub(lambda found: (found["wire"] or "").title(), name)
+        if short != name and (short not in schemas or schemas[short] == schemas[name]):
+            text = text.replace(f'"#/components/schemas/{name}"', f'"#/components/schemas/{short}"')
+            text = text.replace(f'"{name}": {{', f'"{short}": {{')
+    named: dict[str, Any] = json.loads(text)
+    for name, schema in named["components"]["schemas"].items():
+        schema["title"] = name
+    return named
 
 
 def _add_security(document: dict[str, Any]) -> None:

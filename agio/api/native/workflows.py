@@ -9,7 +9,7 @@ from agio.api.context import CallerDep, EngineDep
 from agio.api.native.meta import get_default_agent
 from agio.api.native.runs import RunPath
 from agio.api.native.schemas.runs import RunView, view_run
-from agio.api.native.schemas.workflows import CheckBody, CheckView, FlawView, TreeView, WorkflowBody, view_tree
+from agio.api.native.schemas.workflows import CheckBody, CheckView, FlawView, WorkflowBody, WorkflowView, view_tree
 from agio.api.once import KEYED
 from agio.api.problems import documented
 from agio.api.sse import EVENT_SCHEMA, LastEventIdText
@@ -77,7 +77,7 @@ async def check_workflow(body: CheckBody, request: Request, engine: EngineDep, c
 
 
 @router.get("/{run_id}", operation_id="getWorkflow", summary="Look at a workflow's tree", responses=documented(404))
-async def get_workflow(run_id: RunPath, engine: EngineDep, caller: CallerDep) -> TreeView:
+async def get_workflow(run_id: RunPath, engine: EngineDep, caller: CallerDep) -> WorkflowView:
     """Its tasks, what has become of them, and how far it is. Of any other run: those that it delegated."""
     return view_tree(await engine.trees.read(caller, run_id))
 

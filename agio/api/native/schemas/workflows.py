@@ -316,7 +316,7 @@ class TaskView(View):
     tasks: list["TaskView"] = Field(default_factory=list, description="Of the child run.")
 
 
-class TreeView(View):
+class WorkflowView(View):
     """A workflow's run with its tasks."""
 
     run_id: str
@@ -327,9 +327,9 @@ class TreeView(View):
     tasks: list[TaskView]
 
 
-def view_tree(tree: Tree) -> TreeView:
+def view_tree(tree: Tree) -> WorkflowView:
     """Return a tree as it stands on the wire."""
-    return TreeView(
+    return WorkflowView(
         run_id=tree.run.id,
         name=tree.name,
         status=tree.run.status,
