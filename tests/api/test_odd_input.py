@@ -24,6 +24,10 @@ ODD = ["NaN", "Infinity", "1e999", r'"\ud800"', r'"a\udfff"', r'{"\ud800": 1}', 
         ("/runs", '{"agent_id": "writer", "message": "a", "metadata": {"a": %s}}'),
         ("/runs", '{"agent_id": "writer", "message": "a", "modifications": {"metadata": {"a": %s}}}'),
         ("/sessions", '{"title": %s}'),
+        ("/crews", '{"name": "x", "agents_yaml": {"a": %s}}'),
+        ("/crews/debug", '{"tasks_yaml": {"a": %s}}'),
+        ("/tasks", '{"name": "x", "expected_output": "", "description": %s}'),
+        ("/executions", '{"tasks_yaml": "a: {agent: writer}", "inputs": {"a": %s}}'),
         ("/models", '{"name": "m", "provider": "demo", "model": "m", "parameters": {"a": %s}}'),
         ("/templates", '{"name": "t", "template": %s}'),
         ("/runs/cancel", '{"filter": {"run_ids": [%s]}}'),
@@ -166,6 +170,7 @@ async def test_every_creating_call_names_its_headers(tmp_path: Path):
         *("kawaiChat", "fireflyRun", "fireflyStream", "createAccessKey"),
         *("createWebhook", "createSchedule", "runSchedule", "startWorkflow"),
         *("createModel", "createTemplate", "kasalCreateApiKey"),
+        *("createCrew", "createTask", "createExecution"),
     }
 
 
