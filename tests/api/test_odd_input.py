@@ -170,7 +170,7 @@ async def test_every_creating_call_names_its_headers(tmp_path: Path):
         *("kawaiChat", "fireflyRun", "fireflyStream", "createAccessKey"),
         *("createWebhook", "createSchedule", "runSchedule", "startWorkflow"),
         *("createModel", "createTemplate", "kasalCreateApiKey"),
-        *("createCrew", "createTask", "createExecution"),
+        *("createCrew", "createTask", "createExecution", "flowCall", "flowCallTasks"),
     }
 
 
