@@ -2,6 +2,7 @@
 
 import { resolve } from "node:path";
 import type { Page } from "@playwright/test";
+import { keep } from "./places";
 import { type Agio, expect, test } from "./world";
 
 const FOLDER = resolve(import.meta.dirname, "../../docs/ui");
@@ -24,6 +25,7 @@ async function scenes(agio: Agio): Promise<Scene[]> {
     modifications: { system_prompt: "Answer like a pirate." },
   });
   await agio.until(fork.run_id, "completed");
+  await keep(agio);
   const asking = await agio.start({ message: "Send a message to Ann saying hello" });
   await agio.until(asking.id, "waiting");
   const also = await agio.start({ message: "Send a message to Ben saying goodbye" });
@@ -57,6 +59,17 @@ async function scenes(agio: Agio): Promise<Scene[]> {
     { name: "agent", path: "/agents/assistant", ready: text("Playground") },
     { name: "tools", path: "/tools", ready: text("Try it") },
     { name: "models", path: "/models", ready: text("Providers") },
+    { name: "crews", path: "/crews", ready: text("Agents (YAML)") },
+    {
+      name: "crew-draft",
+      path: "/crews",
+      ready: async (page) => page.getByRole("button", { name: "Draft a crew" }).click(),
+    },
+    { name: "tasks", path: "/tasks", ready: text("Expected output") },
+    { name: "templates", path: "/templates", ready: text("Dear {customer}") },
+    { name: "schedules", path: "/schedules", ready: text("Next fires") },
+    { name: "traces", path: "/traces", ready: (page) => page.locator(".trace-line").first().waitFor() },
+    { name: "keys", path: "/settings/keys", ready: text("openai") },
     { name: "settings", path: "/settings/appearance", ready: text("Contrast") },
     { name: "login", path: "/login", ready: text("With a password") },
   ];

@@ -22,6 +22,7 @@ export function cast(agio: Agio): Promise<Cast> {
 async function play(agio: Agio): Promise<Cast> {
   const done = await agio.finished("What is 17 * 23, then what is the time?");
   const waiting = await agio.start({ message: "Send a message to Ann saying hello" });
+  await keep(agio);
   await agio.call("POST", "/api/agents", { id: "broken", name: "Broken", provider: "openai", model: "none" });
   const failed = await agio.start({ agent_id: "broken", message: "Hello" });
   return {
@@ -30,6 +31,32 @@ async function play(agio: Agio): Promise<Cast> {
     failed: await agio.until(failed.id, "failed"),
   };
 }
+
+/** One of everything that is kept. */
+export async function keep(agio: Agio): Promise<void> {
+  const made: readonly (readonly [string, object])[] = [
+    ["crews", CREW],
+    ["tasks", { name: "Summary", description: "Sum {topic} up", expected_output: "Three lines" }],
+    ["templates", { name: "Greeting", template: "Dear {customer}", variables: ["customer"] }],
+    ["models", { name: "quick", provider: "openai", model: "gpt-5-mini", parameters: { temperature: 0.2 } }],
+    ["schedules", SCHEDULE],
+    ["keys", { provider: "openai", api_key: "sk-0123456789abcdef" }],
+  ];
+  for (const [kind, body] of made) await agio.call("POST", `/api/${kind}`, body);
+}
+
+const CREW = {
+  name: "Newsroom",
+  description: "Finds out and writes",
+  agents_yaml: "writer:\n  role: Writer\n  goal: Write about {topic}\n  backstory: Has written for years.\n",
+  tasks_yaml: "write:\n  description: Write about {topic}\n  expected_output: A text\n  agent: writer\n",
+};
+const SCHEDULE = {
+  name: "Briefing",
+  cron: "0 7 * * MON-FRI",
+  timezone: "Europe/Berlin",
+  chat: { agent_id: "assistant", message: "What is new?" },
+};
 
 /** Lists and editors: what they show depends on what there is. */
 export const LISTS = [
@@ -42,6 +69,9 @@ export const LISTS = [
   "/agents",
   "/tools",
   "/models",
+  "/crews",
+  "/tasks",
+  "/templates",
   "/schedules",
   "/settings/access",
   "/settings/keys",
@@ -91,5 +121,9 @@ export function dialogsOf({ waiting }: Cast): readonly DialogPlace[] {
     { name: "delete", path: "/sessions", open: click("Delete") },
     { name: "stop", path: `/runs/${waiting.id}`, open: click("Stop") },
     { name: "new schedule", path: "/schedules", open: click("New schedule") },
+    { name: "new crew", path: "/crews", open: click("New crew") },
+    { name: "draft a crew", path: "/crews", open: click("Draft a crew") },
+    { name: "run a crew", path: "/crews", open: click("Run the crew") },
+    { name: "new provider key", path: "/settings/keys", open: click("New provider key") },
   ];
 }

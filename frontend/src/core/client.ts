@@ -7,7 +7,7 @@ import type { components, paths } from "./wire";
 export type Schemas = components["schemas"];
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
-type Method = "get" | "post" | "patch" | "delete";
+type Method = "get" | "post" | "put" | "patch" | "delete";
 type Path<M extends Method> = {
   [P in keyof paths]: paths[P] extends Record<M, object> ? P : never;
 }[keyof paths];
@@ -71,6 +71,13 @@ export class Client {
     options: Options<Operation<"patch", P>>,
   ): Promise<Answer<Operation<"patch", P>>> {
     return this.call("PATCH", path, options) as Promise<Answer<Operation<"patch", P>>>;
+  }
+
+  put<P extends Path<"put">>(
+    path: P,
+    options: Options<Operation<"put", P>>,
+  ): Promise<Answer<Operation<"put", P>>> {
+    return this.call("PUT", path, options) as Promise<Answer<Operation<"put", P>>>;
   }
 
   async delete<P extends Path<"delete">>(path: P, options: Options<Operation<"delete", P>>): Promise<void> {

@@ -104,9 +104,20 @@ describe("the changes of a record", () => {
     expect(changesOf(FIELDS, draft, RECORD)).toEqual({});
   });
 
-  it("are the fields that differ; an emptied one is null, names are none", () => {
+  it("are the fields that differ; an emptied number is null, names are none", () => {
     const changed = { ...draft, name: "Pong", max: "", tags: "", enabled: "true" };
     expect(changesOf(FIELDS, changed, RECORD)).toEqual({ name: "Pong", max: null, tags: [], enabled: true });
+  });
+
+  it("send an emptied text as empty, or as null where the server wants that", () => {
+    const fields: readonly RecordField[] = [
+      { name: "name", label: "Name", kind: "text" },
+      { name: "model", label: "Model", kind: "text", nullable: true },
+    ];
+    expect(changesOf(fields, { name: "", model: "" }, { name: "a", model: "b" })).toEqual({
+      name: "",
+      model: null,
+    });
   });
 
   it("send an object as a whole", () => {

@@ -27,6 +27,8 @@ export interface RecordField {
   readonly required?: boolean;
   /** Chosen when the record is made; not to be changed. */
   readonly fixed?: boolean;
+  /** Emptied, it is sent as null; other texts are sent empty. */
+  readonly nullable?: boolean;
   /** Of a choice; an empty id stands for none. */
   readonly choices?: readonly { readonly id: string; readonly word: string }[];
   /** What a new record starts with. */
@@ -77,7 +79,7 @@ export function bodyOf(fields: readonly RecordField[], draft: Draft): Readonly<R
   return nested(filled.map(({ name, kind }) => [name, read(kind, draft[name] ?? "")]));
 }
 
-/** Returns what differs from the record, an emptied field as null; so that two people do not undo each other. */
+/** Returns what differs from the record, so that two people do not undo each other. */
 export function changesOf(
   fields: readonly RecordField[],
   draft: Draft,
@@ -92,15 +94,17 @@ export function changesOf(
       changed.includes(field) || (field.name.includes(".") && objects.has(field.name.split(".")[0] ?? "")),
   );
   return nested(
-    sent.map(({ name, kind }) => {
-      const text = draft[name] ?? "";
-      return [name, text.trim() === "" && kind !== "check" ? emptied(kind) : read(kind, text)];
+    sent.map((field) => {
+      const text = draft[field.name] ?? "";
+      const empty = text.trim() === "" && field.kind !== "check";
+      return [field.name, empty ? emptied(field) : read(field.kind, text)];
     }),
   );
 }
 
-function emptied(kind: FieldKind): unknown {
-  return kind === "names" ? [] : null;
+function emptied({ kind, nullable }: RecordField): unknown {
+  if (kind === "names") return [];
+  return nullable === true || kind === "number" || kind === "json" ? null : "";
 }
 
 /** Undefined: it cannot be read. */

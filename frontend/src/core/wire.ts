@@ -94,6 +94,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/agent-generation/generate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["GenerationBody"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["AgentDraftView"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/agents": {
         parameters: {
             query?: never;
@@ -630,6 +668,264 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/crew-generation/generate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["GenerationBody"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["CrewDraftView"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/crews": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: {
+            parameters: {
+                query?: {
+                    q?: string | null;
+                    limit?: number;
+                    offset?: number;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ListOf_StoredCrewView_"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["StoredCrewBody"];
+                };
+            };
+            responses: {
+                201: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["StoredCrewView"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/crews/debug": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["DebugBody"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["DebugView"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/crews/{crew_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    crew_id: string;
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["StoredCrewChanges"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["StoredCrewView"];
+                    };
+                };
+            };
+        };
+        post?: never;
+        delete: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    crew_id: string;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                204: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/executions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: {
+            parameters: {
+                query?: {
+                    limit?: number;
+                    offset?: number;
+                    group_id?: string | null;
+                    status?: components["schemas"]["ExecutionStatus"] | null;
+                    crew_id?: string | null;
+                    since?: string | null;
+                    until?: string | null;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ListOf_ExecutionRow_"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["ExecutionBody"];
+                };
+            };
+            responses: {
+                201: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ExecutionStarted"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/info": {
         parameters: {
             query?: never;
@@ -798,6 +1094,125 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: {
+            parameters: {
+                query?: {
+                    provider?: string | null;
+                    q?: string | null;
+                    limit?: number;
+                    offset?: number;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ListOf_ModelView_"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["ModelBody"];
+                };
+            };
+            responses: {
+                201: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ModelView"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/models/{model_name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    model_name: string;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                204: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        options?: never;
+        head?: never;
+        patch: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    model_name: string;
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["ModelChanges"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ModelView"];
+                    };
+                };
+            };
+        };
         trace?: never;
     };
     "/api/runs": {
@@ -1717,6 +2132,280 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/task-generation/generate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["GenerationBody"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["TaskDraftView"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tasks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: {
+            parameters: {
+                query?: {
+                    q?: string | null;
+                    limit?: number;
+                    offset?: number;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ListOf_StoredTaskView_"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["StoredTaskBody"];
+                };
+            };
+            responses: {
+                201: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["StoredTaskView"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tasks/{task_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    task_id: string;
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["StoredTaskChanges"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["StoredTaskView"];
+                    };
+                };
+            };
+        };
+        post?: never;
+        delete: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    task_id: string;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                204: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: {
+            parameters: {
+                query?: {
+                    q?: string | null;
+                    limit?: number;
+                    offset?: number;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ListOf_TemplateView_"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["TemplateBody"];
+                };
+            };
+            responses: {
+                201: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["TemplateView"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/templates/{template_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    template_id: string;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                204: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        options?: never;
+        head?: never;
+        patch: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    template_id: string;
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["TemplateChanges"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["TemplateView"];
+                    };
+                };
+            };
+        };
+        trace?: never;
+    };
     "/api/tools": {
         parameters: {
             query?: never;
@@ -2138,6 +2827,22 @@ export interface components {
             tools?: string[];
             verbose?: boolean;
         };
+        AgentDraft: {
+            backstory: string;
+            goal: string;
+            name: string;
+            role: string;
+            tools?: string[];
+        };
+        AgentDraftView: {
+            agent: components["schemas"]["AgentDraft"];
+            model: string;
+            notice: string | null;
+            offline: boolean;
+            provider: string;
+            repaired: boolean;
+            total_tokens: number;
+        };
         AgentVersionView: {
             agent: components["schemas"]["AgentView"];
             created_at: string;
@@ -2342,6 +3047,53 @@ export interface components {
                 [key: string]: components["schemas"]["TaskFields"];
             };
         };
+        CrewDraftView: {
+            agents: components["schemas"]["AgentDraft"][];
+            crew: components["schemas"]["CrewOutline"];
+            model: string;
+            notice: string | null;
+            offline: boolean;
+            provider: string;
+            repaired: boolean;
+            tasks: components["schemas"]["CrewTaskDraft"][];
+            total_tokens: number;
+        };
+        CrewOutline: {
+            description: string;
+            name: string;
+            process?: string;
+        };
+        CrewTaskDraft: {
+            agent: string;
+            dependencies?: string[];
+            description: string;
+            expected_output: string;
+            name: string;
+            tools?: string[];
+        };
+        DebugBody: {
+            agent_ids?: string[];
+            agents_yaml?: string | {
+                [key: string]: unknown;
+            } | {
+                [key: string]: unknown;
+            }[];
+            model?: string | null;
+            /** @enum {string} */
+            process?: "sequential" | "hierarchical";
+            task_ids?: string[];
+            tasks_yaml?: string | {
+                [key: string]: unknown;
+            } | {
+                [key: string]: unknown;
+            }[];
+        };
+        DebugView: {
+            errors: components["schemas"]["FindingView"][];
+            order: string[];
+            valid: boolean;
+            warnings: components["schemas"]["FindingView"][];
+        };
         DecisionBody: {
             arguments?: {
                 [key: string]: unknown;
@@ -2381,10 +3133,66 @@ export interface components {
             next_after: number;
             total: number;
         };
+        ExecutionBody: {
+            agent_ids?: string[];
+            agents_yaml?: string | {
+                [key: string]: unknown;
+            } | {
+                [key: string]: unknown;
+            }[];
+            crew_id?: string | null;
+            inputs?: {
+                [key: string]: unknown;
+            };
+            model?: string | null;
+            on_restart?: ("resume" | "cancel") | null;
+            /** @enum {string} */
+            process?: "sequential" | "hierarchical";
+            run_name?: string | null;
+            task_ids?: string[];
+            tasks_yaml?: string | {
+                [key: string]: unknown;
+            } | {
+                [key: string]: unknown;
+            }[];
+        };
+        ExecutionRow: {
+            completed_at: string | null;
+            created_at: string;
+            created_by: string;
+            crew_id: string | null;
+            duration_s: number | null;
+            execution_id: string;
+            group_id: string;
+            id: string;
+            message: string | null;
+            name: string;
+            paused: boolean;
+            run_name: string;
+            started_at: string | null;
+            status: components["schemas"]["ExecutionStatus"];
+            status_text: string;
+            total_tokens: number;
+            updated_at: string;
+            waiting: boolean;
+        };
+        ExecutionStarted: {
+            execution_id: string;
+            message: string;
+            run_name: string;
+            status: components["schemas"]["ExecutionStatus"];
+            status_text: string;
+        };
+        /** @enum {string} */
+        ExecutionStatus: "PENDING" | "PREPARING" | "RUNNING" | "COMPLETED" | "FAILED" | "CANCELLED";
         FieldChangeView: {
             after: unknown;
             before: unknown;
             field: string;
+        };
+        FindingView: {
+            field: string;
+            message: string;
         };
         FireView: {
             created_at: string;
@@ -2417,6 +3225,10 @@ export interface components {
         ForkList: {
             items: components["schemas"]["ForkAnswer"][];
             total: number;
+        };
+        GenerationBody: {
+            description: string;
+            model?: string | null;
         };
         HttpBody: {
             body?: unknown;
@@ -2500,6 +3312,14 @@ export interface components {
             offset: number;
             total: number;
         };
+        ListOf_ExecutionRow_: {
+            has_more: boolean;
+            items: components["schemas"]["ExecutionRow"][];
+            limit: number;
+            next_cursor?: string | null;
+            offset: number;
+            total: number;
+        };
         ListOf_FireView_: {
             has_more: boolean;
             items: components["schemas"]["FireView"][];
@@ -2519,6 +3339,14 @@ export interface components {
         ListOf_MessageView_: {
             has_more: boolean;
             items: components["schemas"]["MessageView"][];
+            limit: number;
+            next_cursor?: string | null;
+            offset: number;
+            total: number;
+        };
+        ListOf_ModelView_: {
+            has_more: boolean;
+            items: components["schemas"]["ModelView"][];
             limit: number;
             next_cursor?: string | null;
             offset: number;
@@ -2551,6 +3379,30 @@ export interface components {
         ListOf_StepView_: {
             has_more: boolean;
             items: components["schemas"]["StepView"][];
+            limit: number;
+            next_cursor?: string | null;
+            offset: number;
+            total: number;
+        };
+        ListOf_StoredCrewView_: {
+            has_more: boolean;
+            items: components["schemas"]["StoredCrewView"][];
+            limit: number;
+            next_cursor?: string | null;
+            offset: number;
+            total: number;
+        };
+        ListOf_StoredTaskView_: {
+            has_more: boolean;
+            items: components["schemas"]["StoredTaskView"][];
+            limit: number;
+            next_cursor?: string | null;
+            offset: number;
+            total: number;
+        };
+        ListOf_TemplateView_: {
+            has_more: boolean;
+            items: components["schemas"]["TemplateView"][];
             limit: number;
             next_cursor?: string | null;
             offset: number;
@@ -2699,6 +3551,33 @@ export interface components {
             time_to_first_token_ms?: number | null;
             total_tokens?: number;
         };
+        ModelBody: {
+            api_key_name?: string | null;
+            model: string;
+            name: string;
+            parameters?: components["schemas"]["Parameters"];
+            provider: string;
+        };
+        ModelChanges: {
+            api_key_name?: string | null;
+            model?: string;
+            parameters?: components["schemas"]["Parameters"];
+            provider?: string;
+        };
+        ModelView: {
+            api_key_name: string | null;
+            created_at: string;
+            created_by: string;
+            group_id: string;
+            id: string;
+            model: string;
+            name: string;
+            parameters: {
+                [key: string]: unknown;
+            };
+            provider: string;
+            updated_at: string;
+        };
         Modifications: {
             max_steps?: number | null;
             max_tokens?: number | null;
@@ -2723,6 +3602,12 @@ export interface components {
         OwnerView: {
             since: string;
             worker: string;
+        };
+        Parameters: {
+            max_tokens?: number | null;
+            temperature?: number | null;
+        } & {
+            [key: string]: unknown;
         };
         ParentView: {
             checkpoint_id: string;
@@ -2986,6 +3871,97 @@ export interface components {
             tool_calls?: components["schemas"]["ToolUseView"][];
             usage?: components["schemas"]["UsageView"] | null;
         };
+        StoredCrewBody: {
+            agent_ids?: string[];
+            agents_yaml?: string | {
+                [key: string]: unknown;
+            } | {
+                [key: string]: unknown;
+            }[];
+            description?: string;
+            model?: string | null;
+            name: string;
+            /** @enum {string} */
+            process?: "sequential" | "hierarchical";
+            task_ids?: string[];
+            tasks_yaml?: string | {
+                [key: string]: unknown;
+            } | {
+                [key: string]: unknown;
+            }[];
+            verbose?: boolean;
+        };
+        StoredCrewChanges: {
+            agent_ids?: string[];
+            agents_yaml?: string | {
+                [key: string]: unknown;
+            } | {
+                [key: string]: unknown;
+            }[];
+            description?: string;
+            model?: string | null;
+            name?: string;
+            /** @enum {string} */
+            process?: "sequential" | "hierarchical";
+            task_ids?: string[];
+            tasks_yaml?: string | {
+                [key: string]: unknown;
+            } | {
+                [key: string]: unknown;
+            }[];
+            verbose?: boolean;
+        };
+        StoredCrewView: {
+            agent_ids: string[];
+            agents_yaml: string | {
+                [key: string]: unknown;
+            } | {
+                [key: string]: unknown;
+            }[];
+            created_at: string;
+            created_by: string;
+            description: string;
+            group_id: string;
+            id: string;
+            model: string | null;
+            name: string;
+            /** @enum {string} */
+            process: "sequential" | "hierarchical";
+            task_ids: string[];
+            tasks_yaml: string | {
+                [key: string]: unknown;
+            } | {
+                [key: string]: unknown;
+            }[];
+            updated_at: string;
+            verbose: boolean;
+        };
+        StoredTaskBody: {
+            agent?: string | null;
+            description: string;
+            expected_output: string;
+            name: string;
+            tools?: string[];
+        };
+        StoredTaskChanges: {
+            agent?: string | null;
+            description?: string;
+            expected_output?: string;
+            name?: string;
+            tools?: string[];
+        };
+        StoredTaskView: {
+            agent: string | null;
+            created_at: string;
+            created_by: string;
+            description: string;
+            expected_output: string;
+            group_id: string;
+            id: string;
+            name: string;
+            tools: string[];
+            updated_at: string;
+        };
         TaskBody: {
             agent?: string | null;
             arguments?: {
@@ -3004,6 +3980,21 @@ export interface components {
             priority?: number;
             tools?: string[];
         };
+        TaskDraft: {
+            description: string;
+            expected_output: string;
+            name: string;
+            tools?: string[];
+        };
+        TaskDraftView: {
+            model: string;
+            notice: string | null;
+            offline: boolean;
+            provider: string;
+            repaired: boolean;
+            task: components["schemas"]["TaskDraft"];
+            total_tokens: number;
+        };
         TaskFields: {
             agent?: string | null;
             arguments?: {
@@ -3020,6 +4011,29 @@ export interface components {
             parent_id?: string | null;
             priority?: number;
             tools?: string[];
+        };
+        TemplateBody: {
+            description?: string;
+            name: string;
+            template: string;
+            variables?: string[] | null;
+        };
+        TemplateChanges: {
+            description?: string;
+            name?: string;
+            template?: string;
+            variables?: string[] | null;
+        };
+        TemplateView: {
+            created_at: string;
+            created_by: string;
+            description: string;
+            group_id: string;
+            id: string;
+            name: string;
+            template: string;
+            updated_at: string;
+            variables: string[];
         };
         ToolBody: {
             configuration: {

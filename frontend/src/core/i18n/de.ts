@@ -48,6 +48,9 @@ export const de: Words = {
     traces: "Spuren",
     schedules: "Zeitpläne",
     build: "Bauen",
+    crews: "Mannschaften",
+    tasks: "Aufgaben",
+    templates: "Vorlagen",
   },
   connection: {
     live: "Live",

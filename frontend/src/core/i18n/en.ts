@@ -47,6 +47,9 @@ export const en = {
     traces: "Traces",
     schedules: "Schedules",
     build: "Build",
+    crews: "Crews",
+    tasks: "Tasks",
+    templates: "Templates",
   },
   connection: {
     live: "Live",

@@ -6,6 +6,7 @@ import { useWords } from "../../ui/words";
 import { queries } from "../app/queries";
 import { useServices } from "../app/services";
 import { Loaded } from "../shared/Loaded";
+import { DraftAgent } from "./DraftAgent";
 
 export function AgentsPage() {
   const words = useWords();
@@ -22,6 +23,7 @@ export function AgentsPage() {
           value={q}
           onText={(text) => void navigate({ search: { q: text || undefined }, replace: true })}
         />
+        <DraftAgent />
         <Link to="/agents/$agent" params={{ agent: "new" }} className="button primary">
           <Icon name="new" />
           {words.agents.new}

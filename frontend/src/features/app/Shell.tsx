@@ -19,7 +19,12 @@ const PLACES = [
   { to: "/runs", icon: "runs", word: "runs", under: ["/traces", "/compare", "/fork"] },
   { to: "/approvals", icon: "waiting", word: "approvals", under: [] },
   { to: "/sessions", icon: "sessions", word: "sessions", under: [] },
-  { to: "/agents", icon: "agent", word: "build", under: ["/tools", "/models"] },
+  {
+    to: "/agents",
+    icon: "agent",
+    word: "build",
+    under: ["/crews", "/tasks", "/tools", "/models", "/templates"],
+  },
   { to: "/schedules", icon: "schedule", word: "schedules", under: [] },
   { to: "/settings", icon: "settings", word: "settings", under: [] },
 ] as const satisfies readonly { to: string; icon: IconName; word: string; under: readonly string[] }[];
@@ -27,7 +32,7 @@ const PLACES = [
 /** Pages that one place of the rail stands for; they lead to each other. */
 const GROUPS = [
   { name: "runs", pages: ["runs", "traces"] },
-  { name: "build", pages: ["agents", "tools", "models"] },
+  { name: "build", pages: ["agents", "crews", "tasks", "tools", "models", "templates"] },
 ] as const;
 
 type Sheet = "palette" | "help" | null;

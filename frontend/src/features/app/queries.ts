@@ -182,4 +182,31 @@ export const queries = {
       queryKey: ["provider-keys"],
       queryFn: ({ signal }) => client.get("/api/keys", { query: { limit: 100 }, signal }),
     }),
+  crews: (client: Client) =>
+    queryOptions({
+      queryKey: ["crews"],
+      queryFn: ({ signal }) => client.get("/api/crews", { query: { limit: 100 }, signal }),
+    }),
+  executions: (client: Client, crewId: string) =>
+    queryOptions({
+      queryKey: ["executions", crewId],
+      queryFn: ({ signal }) =>
+        client.get("/api/executions", { query: { crew_id: crewId, limit: 10 }, signal }),
+      refetchInterval: LIST_MS,
+    }),
+  tasks: (client: Client) =>
+    queryOptions({
+      queryKey: ["tasks"],
+      queryFn: ({ signal }) => client.get("/api/tasks", { query: { limit: 100 }, signal }),
+    }),
+  templates: (client: Client) =>
+    queryOptions({
+      queryKey: ["templates"],
+      queryFn: ({ signal }) => client.get("/api/templates", { query: { limit: 100 }, signal }),
+    }),
+  storedModels: (client: Client) =>
+    queryOptions({
+      queryKey: ["stored-models"],
+      queryFn: ({ signal }) => client.get("/api/models", { query: { limit: 100 }, signal }),
+    }),
 };

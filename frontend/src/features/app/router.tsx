@@ -132,7 +132,29 @@ const models = createRoute({
   getParentRoute: () => root,
   path: "/models",
   component: lazyRouteComponent(() => import("../models/ModelsPage"), "ModelsPage"),
+  validateSearch: texts("id"),
   staticData: { title: (t) => t.models.title },
+});
+const crews = createRoute({
+  getParentRoute: () => root,
+  path: "/crews",
+  component: lazyRouteComponent(() => import("../build/CrewsPage"), "CrewsPage"),
+  validateSearch: texts("id"),
+  staticData: { title: (t) => t.crews.title },
+});
+const tasks = createRoute({
+  getParentRoute: () => root,
+  path: "/tasks",
+  component: lazyRouteComponent(() => import("../build/TasksPage"), "TasksPage"),
+  validateSearch: texts("id"),
+  staticData: { title: (t) => t.tasks.title },
+});
+const templates = createRoute({
+  getParentRoute: () => root,
+  path: "/templates",
+  component: lazyRouteComponent(() => import("../build/TemplatesPage"), "TemplatesPage"),
+  validateSearch: texts("id"),
+  staticData: { title: (t) => t.templates.title },
 });
 const schedules = createRoute({
   getParentRoute: () => root,
@@ -183,6 +205,9 @@ const routeTree = root.addChildren([
   agent,
   tools,
   models,
+  crews,
+  tasks,
+  templates,
   schedules,
   traces,
   settings,

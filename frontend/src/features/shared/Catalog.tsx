@@ -27,11 +27,13 @@ interface CatalogProps<T> {
   editor(item: T | null, onClose: () => void): ReactNode;
   /** Left of the button that makes a new one. */
   readonly bar?: ReactNode;
+  /** Below the list. */
+  readonly children?: ReactNode;
 }
 
 /** Everything of one kind: a list, the picked one beside it, and a dialog to make or change one. */
 export function Catalog<T>(props: CatalogProps<T>) {
-  const { words, query, idOf, nameOf, noteOf, detail, editor, bar } = props;
+  const { words, query, idOf, nameOf, noteOf, detail, editor, bar, children } = props;
   const navigate = useNavigate();
   const { id: picked } = useSearch({ strict: false }) as { id?: string };
   const [editing, setEditing] = useState<{ item: T | null } | null>(null);
@@ -72,6 +74,7 @@ export function Catalog<T>(props: CatalogProps<T>) {
           );
         }}
       </Loaded>
+      {children}
       {editing !== null && editor(editing.item, () => setEditing(null))}
     </div>
   );

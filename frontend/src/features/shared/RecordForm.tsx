@@ -24,6 +24,8 @@ interface RecordDialogProps<T> {
   call(body: Body): Action;
   onSaved(): void;
   onClose(): void;
+  /** On the button; by itself it says Create or Save. */
+  readonly action?: string;
   /** Above the fields. */
   readonly children?: ReactNode;
 }
@@ -52,7 +54,7 @@ export function RecordDialog<T>(props: RecordDialogProps<T>) {
       setState({ busy: false, problem: messageOf(error), tried: true });
     }
   }
-  const action = record === null ? words.app.create : words.app.save;
+  const action = props.action ?? (record === null ? words.app.create : words.app.save);
   return (
     <Dialog title={title} onClose={onClose}>
       <form className="form" onSubmit={(event) => void submit(event)} noValidate>

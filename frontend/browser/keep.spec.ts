@@ -1,0 +1,61 @@
+/** What is kept: made, run and copied as a command. */
+
+import { expect, test } from "./world";
+
+test("a drafted crew is looked at, saved and run; its run opens", async ({ page, agio }) => {
+  await page.goto("/ui/crews");
+  await page.getByRole("button", { name: "Draft a crew" }).click();
+  await page.getByRole("textbox", { name: "What shall it do?" }).fill("Write a short briefing about bees");
+  await page.getByRole("button", { name: "Write the draft" }).click();
+  await expect(page.getByRole("textbox", { name: "Agents (YAML)" })).not.toHaveValue("");
+  await page.getByRole("textbox", { name: "Name", exact: true }).fill("Bees");
+  await page.getByRole("button", { name: "Create", exact: true }).click();
+  await expect(page.getByRole("heading", { name: "Bees" })).toBeVisible();
+  await page.getByRole("button", { name: "Check" }).click();
+  await expect(page.getByText("This crew can run.")).toBeVisible();
+  await page.getByRole("button", { name: "Run the crew" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Run the crew" }).click();
+  await expect(page).toHaveURL(/\/ui\/runs\/[^/]+$/);
+  const runId = new URL(page.url()).pathname.split("/").at(-1) ?? "";
+  await agio.until(runId, "completed");
+  await expect(page.locator(".grid-row").nth(2)).toBeVisible();
+});
+
+test("a schedule is made, run now and switched off", async ({ page, agio }) => {
+  await page.goto("/ui/schedules");
+  await page.getByRole("button", { name: "New schedule" }).click();
+  await page.getByRole("textbox", { name: "Name", exact: true }).fill("Ping");
+  await page.getByRole("button", { name: "Create", exact: true }).click();
+  await expect(page.getByText("needed")).toBeVisible();
+  await page.getByRole("textbox", { name: "Message" }).fill("What is 2 + 3?");
+  await page.getByRole("button", { name: "Create", exact: true }).click();
+  await page.getByRole("button", { name: "Run now" }).click();
+  await page.getByRole("link", { name: /Open run/ }).click();
+  await expect(page).toHaveURL(/\/ui\/runs\//);
+  await agio.until(new URL(page.url()).pathname.split("/").at(-1) ?? "", "completed");
+  await page.goBack();
+  await page.getByRole("button", { name: "Switch off" }).click();
+  await expect(page.getByText("It is switched off: nothing fires.")).toBeVisible();
+  const { items } = await agio.call<{ items: { enabled: boolean; name: string }[] }>("GET", "/api/schedules");
+  expect(items.find(({ name }) => name === "Ping")?.enabled).toBe(false);
+});
+
+test("every command of a run can be copied for a shell, a script and the program", async ({
+  page,
+  agio,
+  context,
+}) => {
+  const run = await agio.finished("What is 6 * 7?");
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  await page.goto(`/ui/runs/${run.id}`);
+  const copied = async (form: string) => {
+    await page.getByRole("combobox", { name: "Copy as" }).selectOption({ label: form });
+    await expect(page.getByText(`Copied: ${form.replace(":", ",")}`)).toBeVisible();
+    return page.evaluate(() => navigator.clipboard.readText());
+  };
+  const origin = new URL(page.url()).origin;
+  const fork = `/api/checkpoints/${encodeURIComponent(run.last_checkpoint_id)}/fork`;
+  expect(await copied("Fork: curl")).toContain(`curl -X POST '${origin}${fork}'`);
+  expect(await copied("Fork: Python")).toContain("httpx.request(");
+  expect(await copied("Fork: CLI")).toContain(`agio call POST '${fork}'`);
+});
