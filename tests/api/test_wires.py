@@ -40,11 +40,11 @@ WANTED: tuple[tuple[str, ...] | None, ...] = (None, (), ("kawai",), ("firefly",)
 
 
 def test_unknown_wire_stops_the_start_and_the_known_ones_are_named():
-    with pytest.raises(Invalid, match=r"no wire 'hawaii'; there are: a2a, firefly, kasal, kawai"):
+    with pytest.raises(Invalid, match=r"no wire 'hawaii'; there are: a2a, aipartnerupflow, firefly, kasal, kawai"):
         protocols.install(FastAPI(), ["hawaii"])
 
 
-@pytest.mark.parametrize("wire", ["a2a", "kasal", *sorted(PATHS)])
+@pytest.mark.parametrize("wire", ["a2a", "aipartnerupflow", "kasal", *sorted(PATHS)])
 def test_nothing_outside_a_wires_folder_imports_it(wire: str):
     """So the folder can be deleted."""
     folder = f"agio.api.protocols.{wire}"

@@ -52,7 +52,7 @@ def shared_cluster(
         "AGIO_ALLOW_PRIVATE_HTTP": "true",
         "AGIO_LEASE_S": str(LEASE_S),
         "AGIO_DRAIN_S": "3",
-        "AGIO_WIRES": "",  # to import the neighbours' is a quarter of the time that a process takes to start
+        "AGIO_WIRES": "aipartnerupflow",  # to import all of them is a quarter of the time that a process takes to start
     }
     if request.param == "mongo":
         with fresh_database(request.getfixturevalue("mongo_replica_set")) as uri:
