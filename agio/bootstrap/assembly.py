@@ -26,6 +26,7 @@ from agio.storage.port import TOOLS, Store, StoreSettings
 from agio.tools import AddressPolicy, GuardedClient, NetworkPolicy, Tool, ToolRegistry, http_tool_maker
 from agio.tools import tool as make_tool
 from agio.tools.builtin import BuiltinToolSettings, builtin_tools
+from agio.tools.mcp_source import McpServers
 
 
 def make_store(settings: Settings) -> Store:
@@ -84,6 +85,7 @@ def make_tools(settings: Settings, store: Store, tools: Iterable[Tool | Callable
         by_name.values(),
         list_stored=list_stored,
         makers={"http": http_tool_maker(GuardedClient(network))},
+        sources={"mcp": McpServers(GuardedClient(network), settings.mcp_commands)},
     )
 
 

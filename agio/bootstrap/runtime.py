@@ -64,8 +64,9 @@ async def _close(engine: Engine) -> None:
     try:
         await engine.store.close()
     finally:
-        if isinstance(engine.providers, _Closable):
-            await engine.providers.close()
+        for one in (engine.providers, engine.toolbox):
+            if isinstance(one, _Closable):
+                await one.close()
 
 
 @asynccontextmanager

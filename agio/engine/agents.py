@@ -164,7 +164,7 @@ class Agents:
             if isinstance(tool, ToolError):
                 how = " Enable it first." if tool.code == "tool_disabled" else ""
                 raise Invalid(f"{tool}{how}", field=f"{at}tools")
-            if tool is None:
+            if tool is None and not any(one.startswith(f"{name}.") for one in found):
                 names = ", ".join(tool.name for tool in await self._toolbox.list(caller.group_id))
                 raise Invalid(f"there is no tool {name!r}; known are {names}", field=f"{at}tools")
 

@@ -3,7 +3,7 @@
 import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,6 +28,7 @@ from agio.providers.base import (
     ToolCallPart,
     ToolSchema,
     UsagePart,
+    wire_name,
 )
 from agio.tools.base import Tool
 
@@ -78,7 +79,7 @@ async def tool_schemas(drive: Drive) -> list[ToolSchema]:
     names = drive.state.snapshot.tools
     drive.tools = await drive.services.toolbox.find_all(drive.state.run.group_id, names)
     schemas = []
-    for name in names:
+    for name in _expanded(names, drive.tools):
         tool = drive.tools.get(name)
         if isinstance(tool, Tool):
             schemas.append(ToolSchema(name=tool.name, description=tool.description, parameters=tool.parameters))
@@ -89,6 +90,15 @@ async def tool_schemas(drive: Drive) -> list[ToolSchema]:
     if (delegation := delegation_schema(drive)) is not None:
         schemas.append(delegation)
     return schemas
+
+
+def _expanded(names: Iterable[str], tools: Collection[str]) -> list[str]:
+    """Return the names with those of sources (see `Toolbox.find_all`) replaced by all that come from them."""
+    found: dict[str, None] = {}
+    for name in names:
+        offered = [one for one in tools if one.startswith(f"{name}.")] if name not in tools else []
+        found |= dict.fromkeys(offered or [name])
+    return list(found)
 
 
 def build_request(drive: Drive, tools: Sequence[ToolSchema], *, extra: str | None = None) -> ModelRequest:
@@ -348,8 +358,11 @@ def _name_calls(drive: Drive, answer: Answer) -> tuple[ToolCall, ...]:
     An approval of another attempt's call must not count for this one.
     """
     taken = drive.state.call_ids
+    known = {wire_name(name): name for name in drive.tools or ()}
     named = []
     for _, call in sorted(answer.calls.items()):
+        if call.name not in (drive.tools or ()):
+            call = replace(call, name=known.get(call.name, call.name))
         if not call.id or call.id in taken or call.id in drive.state.approvals:
             call = replace(call, id=f"call_{new_id()}")
         taken.add(call.id)

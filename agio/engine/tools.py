@@ -9,16 +9,21 @@ from typing import Any
 
 from agio.domain.errors import AlreadyExists, Conflict, Invalid, NotFound, ToolError
 from agio.domain.ids import new_id
-from agio.domain.tools import StoredTool
+from agio.domain.tools import Offer, StoredTool
 from agio.engine.caller import Caller
 from agio.engine.clock import utc_now
 from agio.storage.port import TOOLS, Store
 from agio.tools.base import Tool, Toolbox, ToolContext
 from agio.tools.execution import execute
 from agio.tools.http_tool import CONFIGURATION_SCHEMAS, PLAIN_HEADERS, validate_configuration
+from agio.tools.mcp_source import McpConfiguration
 
 HTTP_CONFIGURATION = CONFIGURATION_SCHEMAS["http"]
 """JSON Schema of the configuration of a tool that is made over the API."""
+MCP_CONFIGURATION = McpConfiguration.model_json_schema()
+"""JSON Schema of the configuration of an MCP server."""
+CONFIGURATIONS = {"http": HTTP_CONFIGURATION, "mcp": MCP_CONFIGURATION}
+"""By type of tool."""
 
 NOTHING_TO_CONFIGURE: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
 
@@ -28,6 +33,7 @@ SWITCH = "switch"
 MASK = "********"
 """Stands for a header's value that people are not shown; given back, the stored value stays."""
 
+_MASKED = ("headers", "env")
 _SAFE_METHODS = ("GET", "HEAD")
 _SWITCHABLE = frozenset({"enabled", "requires_approval"})
 
@@ -42,7 +48,7 @@ class ToolEntry:
     description: str
     parameters: dict[str, Any]
     source: str
-    """`code`, `builtin` or `api`."""
+    """`code`, `builtin`, `api`, or `mcp`: offered by a server."""
     tool_type: str
     enabled: bool = True
     requires_approval: bool = False
@@ -51,6 +57,8 @@ class ToolEntry:
     side_effects: bool = True
     usable: bool = True
     """False: it is switched off, or what its record says makes no tool."""
+    tools: tuple[str, ...] | None = None
+    """Names of the tools that come from it; None: it is one itself."""
     configuration: dict[str, Any] | None = None
     """None for tools from code. Values of headers are masked."""
     created_at: datetime | None = None
@@ -97,9 +105,10 @@ class Tools:
 
         Tools from code have nothing to configure.
         """
-        if name in CONFIGURATION_SCHEMAS:
-            return CONFIGURATION_SCHEMAS[name]
-        return CONFIGURATION_SCHEMAS.get((await self.get(caller, name)).tool_type, NOTHING_TO_CONFIGURE)
+        if name in CONFIGURATIONS:
+            return CONFIGURATIONS[name]
+        entry = await self.get(caller, name)
+        return NOTHING_TO_CONFIGURE if entry.source != "api" else CONFIGURATIONS[entry.tool_type]
 
     async def create(self, caller: Caller, record: StoredTool) -> ToolEntry:
         """Keep a new tool.
@@ -108,13 +117,51 @@ class Tools:
             AlreadyExists: the id or the name is taken.
             Invalid: its configuration makes no tool; names the field.
         """
-        _check(record)
+        self._check(record)
         await self._refuse_code_name(caller, record.name)
+        record = await self._discovered(record)
         try:
             await self._store.insert(TOOLS, record)
         except AlreadyExists:
             raise AlreadyExists(f"there is a tool {record.name!r} already") from None
         return await self.get(caller, record.id)
+
+    def _check(self, record: StoredTool) -> None:
+        source = self._toolbox.sources.get(record.tool_type)
+        if source is not None:
+            source.check(record)
+        elif record.tool_type == "http":
+            validate_configuration(record.configuration, record.parameters)
+        else:
+            known = ", ".join(["http", *self._toolbox.sources])
+            text = f"tools of type {record.tool_type!r} cannot be made here; there are: {known}"
+            raise Invalid(text, field="tool_type")
+
+    async def _discovered(self, record: StoredTool) -> StoredTool:
+        """Return the record with what its source offers now. Raises `Invalid`: that cannot be asked."""
+        source = self._toolbox.sources.get(record.tool_type)
+        if source is None:
+            return record
+        try:
+            return replace(record, offers=await source.discover(record))
+        except ToolError as error:
+            raise Invalid(f"its tools cannot be listed: {error}", field="configuration") from error
+
+    async def refresh(self, caller: Caller, key: str) -> ToolEntry:
+        """Ask a source anew which tools it has.
+
+        Raises:
+            NotFound: no such tool. Conflict: no tools come from it. Invalid: it cannot be asked.
+        """
+        entry = await self.get(caller, key)
+        if entry.tool_type not in self._toolbox.sources or entry.source != "api":
+            raise Conflict(f"no tools come from {entry.name!r}; there is nothing to ask it")
+        found = await self._discovered(await self._store.get(TOOLS, caller.group_id, entry.id))
+        now = utc_now()
+        await self._store.update(
+            TOOLS, caller.group_id, entry.id, lambda record: replace(record, offers=found.offers, updated_at=now)
+        )
+        return await self.get(caller, entry.id)
 
     async def _refuse_code_name(self, caller: Caller, name: str) -> None:
         for entry in await self.list(caller):
@@ -136,14 +183,19 @@ class Tools:
         if changes.get("name", entry.name) != entry.name:
             await self._refuse_code_name(caller, changes["name"])
         now = utc_now()
+        offers: tuple[Offer, ...] | None = None
 
         def change(record: StoredTool) -> StoredTool:
             changed = replace(record, **changes)
             changed = replace(changed, configuration=_unmasked(changed.configuration, record.configuration))
             if changed == record:
                 return record
-            _check(changed)
-            return replace(changed, updated_at=now)
+            self._check(changed)
+            return replace(changed, updated_at=now, offers=record.offers if offers is None else offers)
+
+        if "configuration" in changes and entry.tool_type in self._toolbox.sources:
+            wanted = change(await self._store.get(TOOLS, caller.group_id, entry.id))
+            offers = (await self._discovered(wanted)).offers
 
         try:
             await self._store.update(TOOLS, caller.group_id, entry.id, change)
@@ -154,7 +206,7 @@ class Tools:
     async def _switch(self, caller: Caller, entry: ToolEntry, changes: Mapping[str, Any]) -> ToolEntry:
         fixed = sorted(changes.keys() - _SWITCHABLE)
         if fixed:
-            raise Conflict(f"the tool {entry.name!r} is made in Python; change its {fixed[0]} there")
+            raise Conflict(f"the tool {entry.name!r} is {_made(entry)}; change its {fixed[0]} there")
         now = utc_now()
         found = await self._store.find(TOOLS, caller.group_id, text=entry.name)
         record = next((one for one in found.items if one.name == entry.name), None)
@@ -177,7 +229,7 @@ class Tools:
         """
         entry = await self.get(caller, key)
         if entry.source != "api":
-            raise Conflict(f"the tool {entry.name!r} is made in Python; switch it off instead")
+            raise Conflict(f"the tool {entry.name!r} is {_made(entry)}; switch it off instead")
         await self._store.delete(TOOLS, caller.group_id, entry.id)
 
     async def try_out(self, caller: Caller, key: str, arguments: dict[str, Any]) -> Trial:
@@ -199,6 +251,10 @@ class Tools:
         return Trial(ok=True, result=result, duration_ms=_since(began))
 
 
+def _made(entry: ToolEntry) -> str:
+    return "offered by an MCP server" if entry.source == "mcp" else "made in Python"
+
+
 def _since(began: float) -> int:
     return round((time.monotonic() - began) * 1000)
 
@@ -213,12 +269,6 @@ def _trial_context(caller: Caller) -> ToolContext:
         tool_call_id=call_id,
         idempotency_key=f"{run_id}:{call_id}",
     )
-
-
-def _check(record: StoredTool) -> None:
-    if record.tool_type != "http":
-        raise Invalid(f"tools of type {record.tool_type!r} cannot be made here; 'http' can", field="tool_type")
-    validate_configuration(record.configuration, record.parameters)
 
 
 def _entry(tool: Tool | None, record: StoredTool | None) -> ToolEntry:
@@ -241,7 +291,8 @@ def _entry(tool: Tool | None, record: StoredTool | None) -> ToolEntry:
 
 
 def _stored_entry(tool: Tool | None, record: StoredTool) -> ToolEntry:
-    is_safe = str(record.configuration.get("method", "GET")).upper() in _SAFE_METHODS
+    is_source = record.tool_type == "mcp"
+    is_safe = not is_source and str(record.configuration.get("method", "GET")).upper() in _SAFE_METHODS
     declared = record.configuration.get("idempotent")
     return ToolEntry(
         id=record.id,
@@ -254,7 +305,8 @@ def _stored_entry(tool: Tool | None, record: StoredTool) -> ToolEntry:
         requires_approval=record.requires_approval,
         idempotent=tool.idempotent if tool else bool(is_safe if declared is None else declared),
         side_effects=tool.side_effects if tool else not is_safe,
-        usable=tool is not None,
+        usable=tool is not None or bool(record.enabled and record.offers),
+        tools=tuple(f"{record.name}.{offer.name}" for offer in record.offers) if is_source else None,
         configuration=_masked(record.configuration),
         created_at=record.created_at,
         updated_at=record.updated_at,
@@ -299,16 +351,23 @@ def _switched_off(record: StoredTool) -> ToolEntry:
 
 
 def _masked(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    headers = configuration.get("headers")
-    if not isinstance(headers, dict):
-        return dict(configuration)
-    shown = {name: value if name.lower() in PLAIN_HEADERS else MASK for name, value in headers.items()}
-    return {**configuration, "headers": shown}
+    shown = dict(configuration)
+    for member in _MASKED:
+        values = configuration.get(member)
+        if isinstance(values, dict):
+            shown[member] = {
+                name: value if member == "headers" and name.lower() in PLAIN_HEADERS else MASK
+                for name, value in values.items()
+            }
+    return shown
 
 
 def _unmasked(configuration: dict[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
-    headers, known = configuration.get("headers"), stored.get("headers") or {}
-    if not isinstance(headers, dict):
-        return configuration
-    kept = {name: known[name] if value == MASK and name in known else value for name, value in headers.items()}
-    return {**configuration, "headers": kept}
+    kept = dict(configuration)
+    for member in _MASKED:
+        values, known = configuration.get(member), stored.get(member) or {}
+        if isinstance(values, dict):
+            kept[member] = {
+                name: known[name] if value == MASK and name in known else value for name, value in values.items()
+            }
+    return kept

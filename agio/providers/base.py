@@ -1,5 +1,7 @@
 """The port between the engine and a model's endpoint."""
 
+import hashlib
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -18,6 +20,21 @@ class ToolSchema:
     description: str
     parameters: dict[str, Any]
     """JSON Schema of the arguments object."""
+
+
+_NOT_ON_THE_WIRE = re.compile(r"[^A-Za-z0-9_-]")
+_MOST_NAME_CHARS = 64
+
+
+def wire_name(tool: str) -> str:
+    """Return the name of a tool as endpoints accept it: 64 letters, digits, `_` and `-`.
+
+    Their models call it by that name; whoever reads their answers turns it back.
+    """
+    name = _NOT_ON_THE_WIRE.sub("_", tool.replace(".", "__"))
+    if len(name) <= _MOST_NAME_CHARS:
+        return name
+    return f"{name[:55]}_{hashlib.sha256(tool.encode()).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ import msgspec
 
 from agio.domain.errors import ProviderError
 from agio.domain.messages import Message
-from agio.providers.base import ModelRequest, ToolSchema
+from agio.providers.base import ModelRequest, ToolSchema, wire_name
 from agio.providers.presets import Quirks
 
 RESERVED_PARAMS = frozenset(
@@ -78,7 +78,7 @@ def _tool(tool: ToolSchema) -> dict[str, Any]:
     return {
         "type": "function",
         "function": {
-            "name": tool.name,
+            "name": wire_name(tool.name),
             "description": tool.description,
             "parameters": tool.parameters or {"type": "object", "properties": {}},
         },
@@ -109,7 +109,7 @@ def _assistant(message: Message, quirks: Quirks) -> dict[str, Any]:
             {
                 "id": call.id,
                 "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments or "{}"},
+                "function": {"name": wire_name(call.name), "arguments": call.arguments or "{}"},
                 **extra,
             }
             for call in message.tool_calls

@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from agio.settings.layers import LayeredSource
 from agio.settings.texts import (
     check_allowed_hosts,
+    check_commands,
     check_database_url,
     check_jwt_secret,
     check_mongo_uri,
@@ -181,6 +182,9 @@ class Settings(BaseSettings):
         tuple[str, ...], NoDecode, BeforeValidator(read_list), AfterValidator(check_allowed_hosts)
     ] = ()
     """Names, addresses and networks (`10.1.0.0/16`) that these may reach though they are not public."""
+    mcp_commands: Annotated[tuple[str, ...], NoDecode, BeforeValidator(read_list), AfterValidator(check_commands)] = ()
+    """Command lines that may be run as MCP servers; one that ends in ` *` may have further arguments. None by default:
+    whoever may make tools could run programs."""
 
     # -- who may call
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from datetime import timedelta
 from ipaddress import ip_network
 from typing import Any
@@ -39,6 +40,14 @@ def check_allowed_hosts(entries: tuple[str, ...]) -> tuple[str, ...]:
     for entry in entries:
         if "/" in entry or ":" in entry:
             ip_network(entry)
+    return entries
+
+
+def check_commands(entries: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse what a shell could not split into words, and what would allow any program."""
+    for entry in entries:
+        if shlex.split(entry)[:1] in ([], ["*"]):
+            raise ValueError("each names a program, with its arguments")
     return entries
 
 

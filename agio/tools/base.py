@@ -1,10 +1,11 @@
 """The port between the engine and tools."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from agio.domain.errors import ToolError
+from agio.domain.tools import Offer, StoredTool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ class Tool:
     """Changes something outside; fork plans warn of it."""
     timeout_s: float = 60.0
     source: str = "code"
-    """`code`, `builtin` or `api`."""
+    """`code`, `builtin`, `api` or `mcp`."""
 
     def needs_approval(self, arguments: dict[str, Any]) -> bool:
         """Say whether this call needs a person's word."""
@@ -53,8 +54,29 @@ class Tool:
         return self.requires_approval
 
 
+class ToolSource(Protocol):
+    """A type of record that many tools come from, such as a server's."""
+
+    def check(self, record: StoredTool) -> None:
+        """Refuse a record that no tools can come from. Raises `Invalid`."""
+        ...
+
+    async def discover(self, record: StoredTool) -> tuple[Offer, ...]:
+        """Ask what it has. Raises `ToolError`: it cannot be asked."""
+        ...
+
+    def make(self, record: StoredTool) -> list[Tool]:
+        """Return the tools that the record's offers are, by their full names. Raises `Invalid`."""
+        ...
+
+
 class Toolbox(Protocol):
     """Finds tools by name."""
+
+    @property
+    def sources(self) -> Mapping[str, ToolSource]:
+        """The types of records that many tools come from, by `tool_type`."""
+        ...
 
     async def find(self, group_id: str, name: str) -> Tool | None:
         """Return the tool that the group knows by `name`; None when there is none.
@@ -67,7 +89,8 @@ class Toolbox(Protocol):
     async def find_all(self, group_id: str, names: Collection[str]) -> dict[str, Tool | ToolError]:
         """Return tools by name with one look-up; an error in place of one that cannot be used.
 
-        Names that nobody knows are left out.
+        The name of a source stands for all of its tools, which come by their own names. Names that nobody knows are
+        left out.
         """
         ...
 

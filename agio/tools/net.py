@@ -135,6 +135,14 @@ class GuardedClient:
         if _is_address(host) and not self._policy.addresses.allows(host, ip_address(host)):
             raise _not_allowed(host)
 
+    async def find_addresses(self, url: str) -> list[Address]:
+        """Resolve a URL's host, once, and return the addresses that may be connected to in its place, best first.
+
+        Raises:
+            ToolError: as `send`.
+        """
+        return (await self._find_addresses(_check_url(url)))[:_MAX_ADDRESSES]
+
     async def send(
         self, request: WebRequest, *, timeout_s: float | None = None, max_bytes: int | None = None
     ) -> WebAnswer:

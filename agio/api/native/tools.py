@@ -46,7 +46,7 @@ def _mentions(entry: ToolEntry, text: str | None) -> bool:
 @router.post(
     "",
     operation_id="createTool",
-    summary="Make a tool that calls an HTTP endpoint",
+    summary="Make a tool that calls an HTTP endpoint, or name an MCP server",
     status_code=201,
     response_model=ToolView,
     responses=documented(409),
@@ -54,7 +54,7 @@ def _mentions(entry: ToolEntry, text: str | None) -> bool:
 )
 @needs(Permission.BUILD)
 async def create_tool(body: ToolBody, request: Request, engine: EngineDep, caller: CallerDep) -> Response:
-    """Works at once, for every agent that names it."""
+    """Works at once, for every agent that names it. An MCP server is asked for its tools now."""
 
     async def make(tool_id: str) -> Response:
         entry = await _create_once(engine, caller, body, tool_id)
@@ -124,6 +124,18 @@ async def toggle_tool(tool_id: ToolPath, engine: EngineDep, caller: CallerDep) -
     """A run that calls a tool that is off is told so."""
     entry = await engine.tools.get(caller, tool_id)
     return ToolView.model_validate(await engine.tools.update(caller, entry.id, {"enabled": not entry.enabled}))
+
+
+@router.post(
+    "/{tool_id}/refresh",
+    operation_id="refreshTool",
+    summary="Ask an MCP server anew for its tools",
+    responses=documented(404, 409),
+)
+@needs(Permission.BUILD)
+async def refresh_tool(tool_id: ToolPath, engine: EngineDep, caller: CallerDep) -> ToolView:
+    """Agents that name the server have what it offers now from their next step on."""
+    return ToolView.model_validate(await engine.tools.refresh(caller, tool_id))
 
 
 @router.delete(

@@ -4048,6 +4048,18 @@ export interface components {
                 method?: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
                 timeout_s?: number;
                 url: string;
+            } | {
+                args?: string[];
+                command?: string | null;
+                env?: {
+                    [key: string]: string;
+                };
+                headers?: {
+                    [key: string]: string;
+                };
+                timeout_s?: number;
+                trust_hints?: boolean;
+                url?: string | null;
             };
             description?: string;
             enabled?: boolean;
@@ -4056,8 +4068,8 @@ export interface components {
                 [key: string]: unknown;
             };
             requires_approval?: boolean;
-            /** @constant */
-            tool_type?: "http";
+            /** @enum {string} */
+            tool_type?: "http" | "mcp";
         };
         ToolCallView: {
             arguments: string;
@@ -4077,6 +4089,18 @@ export interface components {
                 method?: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
                 timeout_s?: number;
                 url: string;
+            } | {
+                args?: string[];
+                command?: string | null;
+                env?: {
+                    [key: string]: string;
+                };
+                headers?: {
+                    [key: string]: string;
+                };
+                timeout_s?: number;
+                trust_hints?: boolean;
+                url?: string | null;
             };
             description?: string;
             enabled?: boolean;
@@ -4114,8 +4138,9 @@ export interface components {
             requires_approval: boolean;
             side_effects: boolean;
             /** @enum {string} */
-            source: "code" | "builtin" | "api";
+            source: "code" | "builtin" | "api" | "mcp";
             tool_type: string;
+            tools: string[] | null;
             updated_at: string | null;
             usable: boolean;
         };

@@ -21,6 +21,14 @@ Tag = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00]+$")]
 ShortText = Annotated[str, Field(max_length=10_000)]
 LongText = Annotated[str, Field(max_length=MAX_MESSAGE_CHARS)]
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["calculator"])]
+NamedTool = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9_-]{1,64}(\.[A-Za-z0-9_./-]{1,128})?$",
+        description="A tool's name; of an MCP server, `<server>.<tool>`, or the server's for all of its tools.",
+        examples=["calculator"],
+    ),
+]
 
 _EXAMPLE: dict[str, Any] = {
     "name": "Research analyst",
@@ -44,7 +52,7 @@ class AgentFields(Body):
     system_prompt: LongText | None = Field(
         default=None, description="Left out: made from `role`, `goal` and `backstory`, where there are any."
     )
-    tools: list[ToolName] = Field(default_factory=list, max_length=128)
+    tools: list[NamedTool] = Field(default_factory=list, max_length=128)
     max_steps: int = Field(default=10, ge=1, le=100_000)
     planning_interval: int | None = Field(
         default=None, ge=1, le=100_000, description="Make or revise a plan before every n-th step."

@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, WithJsonSchema
 
 from agio.api.native.schemas.agents import ShortText, ToolName, leave_defaults_out
 from agio.api.native.schemas.common import Body, Instant, JsonObject, View
-from agio.engine.tools import HTTP_CONFIGURATION
+from agio.engine.tools import HTTP_CONFIGURATION, MCP_CONFIGURATION
 
 _EXAMPLE: dict[str, Any] = {
     "name": "get_weather",
@@ -16,10 +16,10 @@ _EXAMPLE: dict[str, Any] = {
 Configuration = Annotated[
     JsonObject,
     WithJsonSchema(
-        HTTP_CONFIGURATION
-        | {
-            "description": "`{name}` stands for the argument of that name. Header values are shown masked; a masked "
-            "value given back stays as it was."
+        {
+            "anyOf": [HTTP_CONFIGURATION, MCP_CONFIGURATION],
+            "description": "Of an HTTP tool `{name}` stands for the argument of that name. Values of headers and `env` "
+            "are shown masked; a masked value given back stays as it was.",
         }
     ),
 ]
@@ -27,13 +27,13 @@ _PARAMETERS = "JSON Schema of the arguments object; empty: every placeholder is 
 
 
 class ToolBody(Body):
-    """A new tool that makes an HTTP request."""
+    """A new tool that makes an HTTP request, or an MCP server whose tools are to be used."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     name: ToolName
     description: ShortText = Field(default="", description="What the model is told.")
-    tool_type: Literal["http"] = "http"
+    tool_type: Literal["http", "mcp"] = "http"
     configuration: Configuration
     parameters: JsonObject = Field(default_factory=dict, description=_PARAMETERS)
     enabled: bool = True
@@ -64,13 +64,14 @@ class ToolView(View):
     name: str
     description: str
     parameters: dict[str, Any] = Field(description="JSON Schema of the arguments object.")
-    source: Literal["code", "builtin", "api"]
+    source: Literal["code", "builtin", "api", "mcp"] = Field(description="`mcp`: offered by an MCP server.")
     tool_type: str = Field(examples=["http"])
     enabled: bool
     requires_approval: bool = Field(description="A person must agree, at least for some arguments.")
     idempotent: bool = Field(description="May be called again with the same key after a crash.")
     side_effects: bool = Field(description="Changes something outside.")
     usable: bool = Field(description="False: switched off, or its record makes no tool here.")
+    tools: list[str] | None = Field(description="Of an MCP server: its tools, as agents name them. Null for tools.")
     configuration: dict[str, Any] | None = Field(description="Null for tools made in Python.")
     created_at: Instant | None
     updated_at: Instant | None

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
-from agio.api.native.schemas.agents import LongText, ShortText, Tag, ToolName
+from agio.api.native.schemas.agents import LongText, NamedTool, ShortText, Tag
 from agio.api.native.schemas.common import MAX_DEPTH, SESSION_ID, Body, Instant, JsonObject, View, check_json
 from agio.api.native.schemas.runs import BudgetBody, RunId
 from agio.domain.crew import Crew, CrewTask, Member
@@ -100,7 +100,7 @@ class MemberFields(Body):
     provider: str | None = Field(default=None, min_length=1, max_length=100)
     model: str | None = Field(default=None, min_length=1, max_length=200)
     llm: str | None = Field(default=None, min_length=1, max_length=200, description="Stands for `model`.")
-    tools: list[ToolName] = Field(default_factory=list, max_length=128)
+    tools: list[NamedTool] = Field(default_factory=list, max_length=128)
     max_steps: int = Field(default=10, ge=1, le=100_000)
     temperature: float | None = Field(default=None, ge=0, le=2)
     allow_delegation: bool = Field(default=False, description="It may have the others do work.")
@@ -140,8 +140,8 @@ class TaskFields(Body):
     description: LongText = ""
     expected_output: LongText = ""
     agent: MemberName | None = Field(default=None, description="A name among `agents`, or the id of a stored agent.")
-    tools: list[ToolName] = Field(default_factory=list, max_length=128, description="Of its agent, for this task.")
-    function: ToolName | None = Field(default=None, description="A tool, such as a Python function.")
+    tools: list[NamedTool] = Field(default_factory=list, max_length=128, description="Of its agent, for this task.")
+    function: NamedTool | None = Field(default=None, description="A tool, such as a Python function.")
     arguments: JsonObject = Field(default_factory=dict, description="Of the function.")
     http: HttpBody | None = None
     crew: Annotated["CrewBody | None", BeforeValidator(_inner_crew), WithJsonSchema(_INNER)] = None

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from agio.api.native.schemas.agents import LongText, Name, ShortText, ToolName, leave_defaults_out
+from agio.api.native.schemas.agents import LongText, Name, NamedTool, ShortText, leave_defaults_out
 from agio.api.native.schemas.common import Body, Instant, JsonObject, View
 from agio.api.native.schemas.workflows import MAX_YAML_CHARS
 
@@ -116,7 +116,7 @@ class StoredTaskBody(Body):
     agent: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
         default=None, description="Name or id of the agent that does it."
     )
-    tools: list[ToolName] = Field(default_factory=list, max_length=128, description="Besides those of its agent.")
+    tools: list[NamedTool] = Field(default_factory=list, max_length=128, description="Besides those of its agent.")
 
     def to_stored(self) -> dict[str, Any]:
         """Return what was given, with the domain's types."""

@@ -216,6 +216,7 @@ export const de: Words = {
     remove: (name) => `Werkzeug „${name}“ löschen?`,
     removeHint: "Agenten, die es nennen, machen ohne es weiter.",
     builtin: "eingebaut",
+    mcp: "MCP-Server",
     code: "aus dem Code",
     api: "hier angelegt",
     enable: "Einschalten",

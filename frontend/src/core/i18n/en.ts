@@ -216,6 +216,7 @@ export const en = {
     remove: (name: string) => `Delete tool “${name}”?`,
     removeHint: "Agents that name it go on without it.",
     builtin: "built in",
+    mcp: "MCP server",
     code: "from code",
     api: "made here",
     enable: "Enable",
