@@ -11,6 +11,9 @@ from typing import assert_never
 from agio.domain.runs import WORKFLOW_AGENT, Run
 from agio.domain.status import RESTART_TEXT, RunStatus, StopReason
 
+CREW_TAG = "crew:"
+"""What the tag of a run begins with that says which stored crew is at work."""
+
 
 class ExecutionStatus(StrEnum):
     """Where an execution stands (seed items S31 to S36)."""

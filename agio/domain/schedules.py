@@ -38,6 +38,9 @@ class CrewWork:
     """A crew to be set to work."""
 
     crew: Crew
+    """Where `crew_id` is set, as it was when the schedule was made or last changed."""
+    crew_id: str | None = None
+    """A stored crew, to be read anew for each run; None: there is this one alone."""
     inputs: dict[str, Any] = field(default_factory=dict)
     provider: str = ""
     """Of agents that name none, like the next."""

@@ -7,12 +7,15 @@ again. What the time is, the database says.
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
+from agio.domain.crew import Crew
 from agio.domain.errors import AgioError, AlreadyExists, InvalidTransition, NotFound, StoreUnavailable
+from agio.domain.executions import CREW_TAG
 from agio.domain.runs import Run
 from agio.domain.schedules import (
     Fire,
@@ -43,6 +46,8 @@ AT_ONCE = 16
 """Schedules that are dealt with at the same time."""
 BATCH = 200
 """Schedules that are read at a time."""
+ReadCrew = Callable[[Caller, str], Awaitable[Crew]]
+"""Takes a stored crew's id and returns what it means now. Raises `NotFound`, `Invalid`."""
 
 
 class Scheduler:
@@ -63,6 +68,8 @@ class Scheduler:
         self._workflows = workflows
         self._commands = commands
         self._worker_id = worker_id
+        self.read_crew: ReadCrew | None = None
+        """Whoever knows how stored crews are written puts this here; None: schedules keep to what they have of one."""
 
     async def work(self) -> None:
         """Look again and again until cancelled."""
@@ -187,14 +194,19 @@ class Scheduler:
         return fire
 
     async def _begin(self, schedule: Schedule, fire: Fire) -> Run:
-        caller, tags = _caller(schedule), (f"schedule:{schedule.id}",)
+        caller = _caller(schedule)
+        tags: tuple[str, ...] = (f"schedule:{schedule.id}",)
         metadata = {"schedule_id": schedule.id, "tick": fire.tick.isoformat()}
         if schedule.work is not None:
             work = schedule.work
+            crew = work.crew
+            if work.crew_id is not None:
+                tags = (*tags, f"{CREW_TAG}{work.crew_id}")
+                crew = await self.read_crew(caller, work.crew_id) if self.read_crew else crew
             return await self._workflows.start(
                 caller,
                 WorkflowRequest(
-                    crew=work.crew,
+                    crew=crew,
                     fallback=Fallback(provider=work.provider, model=work.model),
                     inputs=work.inputs,
                     run_id=fire.run_id,

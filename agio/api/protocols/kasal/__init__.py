@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, FastAPI
 
-from agio.api.protocols.kasal import api_keys, crews, executions, history, logs, tasks, traces
+from agio.api.protocols.kasal import api_keys, crews, executions, history, logs, scheduler, tasks, traces
 from agio.api.protocols.plain import add_tag
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -13,6 +13,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     logs.router,
     traces.router,
     api_keys.router,
+    scheduler.router,
 )
 
 
@@ -21,4 +22,5 @@ def install(app: FastAPI) -> None:
     for router in ROUTERS:
         app.include_router(router, prefix="/api")
         app.include_router(router, prefix="/api/v1", include_in_schema=False)
+    scheduler.install_reader(app.state.runtime.engine)
     add_tag(app, "kasal", "Kasal's resources: crews, tasks, executions, their history, logs and traces.")

@@ -9,13 +9,10 @@ from agio.api.native.schemas.common import Body, Instant, JsonObject, View
 from agio.api.native.schemas.workflows import TaskView
 from agio.api.protocols.kasal.shapes import TEXTS_EXAMPLE, CrewTextFields, ModelName, Written
 from agio.domain.crews import OnRestart
-from agio.domain.executions import Analytics, ExecutionStatus, Sum, seconds_of, status_of, trouble_of
+from agio.domain.executions import CREW_TAG, Analytics, ExecutionStatus, Sum, seconds_of, status_of, trouble_of
 from agio.domain.runs import WORKFLOW_AGENT, Run
 from agio.domain.status import RunStatus
 from agio.engine.reading import RunDetail
-
-CREW_TAG = "crew:"
-"""What the tag of an execution begins with that says whose it is."""
 
 StatusName = Annotated[
     ExecutionStatus, BeforeValidator(lambda given: given.upper() if isinstance(given, str) else given)

@@ -14,7 +14,6 @@ from agio.api.once import KEYED
 from agio.api.problems import documented
 from agio.api.protocols.kasal.composing import compose, compose_stored
 from agio.api.protocols.kasal.execution_shapes import (
-    CREW_TAG,
     ExecutionBody,
     ExecutionRow,
     ExecutionStarted,
@@ -32,7 +31,7 @@ from agio.api.starting import begin_once
 from agio.domain.access import Permission
 from agio.domain.crews import Written, name_of
 from agio.domain.errors import Invalid
-from agio.domain.executions import ExecutionStatus, status_of
+from agio.domain.executions import CREW_TAG, ExecutionStatus, status_of
 from agio.domain.runs import Run
 from agio.domain.status import RunStatus
 from agio.engine.caller import Caller
