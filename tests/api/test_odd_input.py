@@ -169,7 +169,7 @@ async def test_every_creating_call_names_its_headers(tmp_path: Path):
         *("restoreCheckpoint", "forkCheckpoint", "markCheckpoint", "markRunCheckpoint"),
         *("kawaiChat", "fireflyRun", "fireflyStream", "createAccessKey"),
         *("createWebhook", "createSchedule", "runSchedule", "startWorkflow"),
-        *("createModel", "createTemplate", "kasalCreateApiKey"),
+        *("createModel", "createTemplate", "kasalCreateApiKey", "kasalCreateSchedule"),
         *("createCrew", "createTask", "createExecution", "flowCall", "flowCallTasks"),
     }
 
