@@ -23,7 +23,12 @@ BINDINGS = (("JSONRPC", "1.0"), ("HTTP+JSON", "1.0"), ("JSONRPC", "0.3"), ("HTTP
 MODES = ("text/plain",)
 OUTPUT_MODES = (*MODES, "application/json", "application/octet-stream")
 """Of agents written in Python."""
-INPUT_MODES = (*MODES, "application/json", "image/png", "image/jpeg")
+INPUT_MODES = (
+    *(*MODES, "text/markdown", "text/csv", "text/html", "application/json", "application/pdf"),
+    *("image/png", "image/jpeg", "image/gif", "image/webp"),
+)
+ANYTHING = "*/*"
+"""What agents written in Python are given: they say themselves what they cannot take."""
 
 
 def make_card(agent: Agent, url: str, *, checks: bool) -> AgentCard:
@@ -39,7 +44,7 @@ def make_card(agent: Agent, url: str, *, checks: bool) -> AgentCard:
             AgentInterface(url=url, protocol_binding=binding, protocol_version=version) for binding, version in BINDINGS
         ],
         capabilities=AgentCapabilities(streaming=True, push_notifications=True, extended_agent_card=True),
-        default_input_modes=INPUT_MODES,
+        default_input_modes=(*INPUT_MODES, ANYTHING) if agent.provider == PYTHON else INPUT_MODES,
         default_output_modes=OUTPUT_MODES if agent.provider == PYTHON else MODES,
         skills=[skill],
     )
@@ -51,6 +56,14 @@ def make_card(agent: Agent, url: str, *, checks: bool) -> AgentCard:
         for name in ("apiKey", "bearer"):
             card.security_requirements.append(SecurityRequirement(schemes={name: StringList()}))
     return card
+
+
+def takes(card: AgentCard, media_type: str) -> bool:
+    """Say whether an agent takes parts of a media type; of texts and images it takes all kinds."""
+    kind, _, _ = media_type.partition(";")
+    kind = kind.strip().lower()
+    modes = set(card.default_input_modes)
+    return not kind or kind in modes or ANYTHING in modes or kind.startswith(("text/", "image/"))
 
 
 def card_1_0(card: AgentCard) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from a2a.types.a2a_pb2 import (
     TaskStatusUpdateEvent,
 )
 from a2a.utils.errors import (
+    ContentTypeNotSupportedError,
     InvalidParamsError,
     TaskNotCancelableError,
     TaskNotFoundError,
@@ -36,6 +37,7 @@ from a2a.utils.errors import (
 from a2a.utils.task import apply_history_length, validate_history_length, validate_page_size
 
 from agio.api.protocols.a2a import convert, push
+from agio.api.protocols.a2a.cards import takes
 from agio.api.protocols.a2a.guarding import checked, guarded, guarded_stream
 from agio.api.sse import by_itself
 from agio.domain.errors import InvalidTransition, NotFound
@@ -166,6 +168,7 @@ class Handler(RequestHandler):
             if (since is None or run.updated_at.timestamp() * 1e6 >= since)
             and params.status in (TaskState.TASK_STATE_UNSPECIFIED, convert.state_of(run))
         ]
+        runs.sort(key=lambda run: run.updated_at, reverse=True)
         return ListTasksResponse(
             tasks=[await _list_one(call, run, params) for run in runs],
             next_page_token=page.next_cursor or "",
@@ -264,6 +267,9 @@ async def _get_run(call: Call, task_id: str) -> Run:
 async def _accept(call: Call, params: SendMessageRequest) -> tuple[Run, int]:
     """Start a run, or go on with the one that the message names; return it, and what of it was there before."""
     message = params.message
+    for part in message.parts:
+        if not takes(call.card, part.media_type):
+            raise ContentTypeNotSupportedError(f"the agent takes no {part.media_type!r}; its card says what it takes")
     if message.task_id:
         return await _go_on(call, params)
     if message.context_id and not is_session_id(message.context_id):
