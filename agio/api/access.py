@@ -55,7 +55,7 @@ NOT_PUBLIC = (
     "or AGIO_ALLOW_OPEN=true to serve everyone"
 )
 
-_RUN_EVENTS = re.compile(r"/api(?:/v1)?/runs/([^/]+)/events")
+_RUN_EVENTS = re.compile(r"/api(?:/v1)?/(?:(?:runs|workflows)/([^/]+)/events|execution-logs/([^/]+)/stream)")
 _ALL_EVENTS = re.compile(r"/api(?:/v1)?/events")
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -178,14 +178,15 @@ def _check_stream(principal: Principal, scope: Scope) -> None:
 
 def _reads(stream: StreamScope, scope: Scope) -> bool:
     is_free = stream.run_id is None and stream.session_id is None
-    if scope["type"] == "websocket":
-        return is_free
     path = path_of(scope)
+    match = _RUN_EVENTS.fullmatch(path)
+    if scope["type"] == "websocket":
+        return is_free or (match is not None and match[2] is not None and match[2] == stream.run_id)
     query = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
     if scope["method"] not in SAFE:
         return False
-    if (match := _RUN_EVENTS.fullmatch(path)) is not None:
-        return is_free or match[1] == stream.run_id
+    if match is not None:
+        return is_free or (match[1] or match[2]) == stream.run_id
     if not _ALL_EVENTS.fullmatch(path):
         return False
     asked = [(name, value) for name, value in query if name in ("runs", "session_id", "all")]

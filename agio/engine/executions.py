@@ -1,5 +1,6 @@
 """Use cases on executions: find, look, count. They are workflow runs; see `workflows` for how they start."""
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -73,12 +74,18 @@ class Executions:
 
     async def awaiting_people(self, caller: Caller, runs: Iterable[Run]) -> frozenset[str]:
         """Return the ids of those executions that wait for a person: themselves, or a run below them."""
-        waiting = {run.id for run in runs if run.status is RunStatus.WAITING}
-        if not waiting:
-            return frozenset()
-        found, _ = await _read_all(self._store, caller, RunFilter(statuses=frozenset({RunStatus.WAITING})))
-        roots = {run.place.root_run_id if run.place else run.id for run in found if run.reason != StopReason.CHILDREN}
-        return frozenset(waiting & roots)
+        resting = [run for run in runs if run.status is RunStatus.WAITING]
+        awaiting = await asyncio.gather(*(self._awaits_people(caller, run) for run in resting))
+        return frozenset(run.id for run, awaits in zip(resting, awaiting, strict=True) if awaits)
+
+    async def _awaits_people(self, caller: Caller, run: Run) -> bool:
+        if run.reason != StopReason.CHILDREN:
+            return True
+        # All of a tree is in one session.
+        where = RunFilter(session_id=run.session_id, statuses=frozenset({RunStatus.WAITING}))
+        found, _ = await _read_all(self._store, caller, where)
+        below = [one for one in found if one.place is not None and one.place.root_run_id == run.id]
+        return any(one.reason != StopReason.CHILDREN for one in below)
 
 
 def _filter(wanted: ExecutionFilter) -> RunFilter:

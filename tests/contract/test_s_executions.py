@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from agio.domain.errors import ProviderError
+from agio.testing.provider import Answer
 from tests.contract.kasal import TEXTS, Kasal, kasal, one_task
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -218,9 +220,25 @@ async def test_s38_a_foreign_group_is_403_and_a_foreign_execution_404(tmp_path: 
 
 
 @pytest.mark.contract("S39")
-async def test_s39_a_name_is_made_from_the_crew(server: Kasal):
-    names = [await server.post("/executions/generate-name", {**TEXTS, "model": "m"}, expect=200) for _ in range(2)]
+async def test_s39_a_model_finds_a_name(server: Kasal):
+    body = {**TEXTS, "model": "namer"}
+    server.say = '{"name": " Tide  Report "}'
+    assert await server.post("/executions/generate-name", body, expect=200) == {"name": "Tide Report"}
+    asked = server.api.provider.requests[-1]
+    assert asked.model == "namer"
+    assert "Collect facts on {topic}." in str(asked.messages[-1].content)
+    for unusable in ('{"name": ""}', "no name", '{"name": 7}', Answer(ProviderError("away", code="provider_rejected"))):
+        server.say = unusable
+        assert await server.post("/executions/generate-name", body, expect=200) == {"name": "Research"}
+    server.say = None
+
+
+@pytest.mark.contract("S39")
+async def test_s39_without_a_model_a_name_is_made_from_the_crew(server: Kasal):
+    before = len(server.api.provider.requests)
+    names = [await server.post("/executions/generate-name", TEXTS, expect=200) for _ in range(2)]
     assert names == [{"name": "Research"}] * 2
+    assert len(server.api.provider.requests) == before
     agents_only = await server.post("/executions/generate-name", {"agents_yaml": TEXTS["agents_yaml"]}, expect=200)
     assert agents_only == {"name": "Researcher Topic"}
     for nothing in ({}, {"tasks_yaml": "]["}):

@@ -159,6 +159,29 @@ async def test_s43_the_socket_checks_who_calls(tmp_path: Path):
             assert [json.loads(text)["message"] async for text in socket][-1] == "COMPLETED"
 
 
+@pytest.mark.contract("S43", "C12")
+async def test_s43_a_browsers_stream_token_opens_its_own_log_and_no_other(tmp_path: Path):
+    key: Any = {"authorization": "Bearer a-key"}
+    async with kasal(tmp_path, api_keys=["a-key"]) as server, listening(server.api) as http:
+        mine, other = [(await server.post("/executions", one_task("x"), **key))["execution_id"] for _ in range(2)]
+        token = (await server.post("/stream-tokens", {"run_id": mine}, **key))["token"]
+        session = (await server.get(f"/runs/{mine}", **key))["session_id"]
+        by_session = (await server.post("/stream-tokens", {"session_id": session}, **key))["token"]
+        refused = await http.get(f"{V1}/execution-logs/{mine}/stream?token={by_session}")
+        assert refused.status_code == 403
+        query = f"?token={token}"
+        answers = {
+            one: (await http.get(f"{V1}/execution-logs/{one}/stream{query}")).status_code for one in (mine, other)
+        }
+        assert answers == {mine: 200, other: 403}
+        assert (await http.get(f"{V1}/executions/{mine}{query}")).status_code == 403
+        async with asyncio.timeout(20), connect(socket_url(http, mine, query)) as socket:
+            assert [json.loads(text)["message"] async for text in socket][-1] == "COMPLETED"
+        with pytest.raises((InvalidStatus, ConnectionClosed)):
+            async with connect(socket_url(http, other, query)) as socket:
+                await socket.recv()
+
+
 @pytest.mark.contract("S43")
 async def test_s43_readers_are_sent_away_when_the_process_stops(tmp_path: Path):
     async with kasal(tmp_path) as server, listening(server.api) as http:

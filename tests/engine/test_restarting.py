@@ -19,14 +19,12 @@ def provider() -> ScriptedProvider:
     return ScriptedProvider(default=answering)
 
 
-@pytest.mark.parametrize("how", ["dies", "stops"])
 @pytest.mark.parametrize(
-    ("installation", "own", "ends"),
+    ("installation", "own", "how", "ends"),
     [
-        ("cancel", None, "cancelled"),
-        ("cancel", "resume", "completed"),
-        ("resume", "cancel", "cancelled"),
-        ("resume", None, "completed"),
+        ("cancel", None, "dies", "cancelled"),
+        ("resume", "cancel", "stops", "cancelled"),
+        ("cancel", "resume", "stops", "completed"),
     ],
 )
 async def test_workflow_goes_on_or_is_cancelled_as_it_says_or_the_installation(

@@ -42,7 +42,7 @@ class NameBody(Body):
 
     agents_yaml: Written = ""
     tasks_yaml: Written = ""
-    model: ModelName | None = Field(default=None, description="Not asked: names are made from the tasks.")
+    model: ModelName | None = Field(default=None, description="Asked for a name; left out: none is.")
 
 
 class NameView(View):

@@ -1,13 +1,14 @@
 """Executions: crews at work (seed items S28 to S39). Each is a workflow's run, which `/runs` knows too."""
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from agio.api.access import needs
 from agio.api.context import CallerDep, EngineDep, PrincipalDep
+from agio.api.native.meta import is_demo
 from agio.api.native.schemas.common import Limit, ListOf, Offset, When, as_utc, listed
 from agio.api.native.workflows import fallback_of
 from agio.api.once import KEYED
@@ -26,11 +27,11 @@ from agio.api.protocols.kasal.execution_shapes import (
     view_execution,
     view_row,
 )
+from agio.api.protocols.kasal.naming import name_wish
 from agio.api.protocols.kasal.texts import CrewText, Reading, place_of, read_crew
 from agio.api.starting import begin_once
-from agio.domain.access import Permission
 from agio.domain.crews import Written, name_of
-from agio.domain.errors import Invalid
+from agio.domain.errors import Invalid, ProviderError, QuotaExceeded
 from agio.domain.executions import CREW_TAG, ExecutionStatus, status_of
 from agio.domain.runs import Run
 from agio.domain.status import RunStatus
@@ -153,9 +154,15 @@ async def _read(engine: Engine, caller: Caller, body: ExecutionBody) -> Reading:
 @router.post(
     "/generate-name", operation_id="generateName", summary="Find a name for an execution", responses=documented()
 )
-@needs(Permission.READ)
-async def generate_name(body: NameBody) -> NameView:
-    """From the names of the tasks, else of the agents: always the same one for the same crew."""
+async def generate_name(body: NameBody, request: Request, engine: EngineDep, caller: CallerDep) -> NameView:
+    """By the model that is named; without one, or where it fails, from the names of tasks or agents, always alike."""
+    fallback = await fallback_of(request, engine, caller)
+    if body.model is not None and not is_demo(engine, fallback.provider):
+        with suppress(ProviderError, QuotaExceeded, Invalid):  # a name is not worth an error
+            draft = await engine.generating.draft(
+                caller, name_wish(body.agents_yaml, body.tasks_yaml), provider=fallback.provider, model=body.model
+            )
+            return NameView(name=draft.value)
     return NameView(name=name_of([*_names(body.tasks_yaml, body.agents_yaml), *_roles(body.agents_yaml)]))
 
 
