@@ -118,4 +118,7 @@ async def kasal(folder: Path, **settings: Any) -> AsyncIterator[Kasal]:
     provider = ScriptedProvider(default=lambda request: made[0].answer(request))
     async with serving(folder, provider, tools=[publish], default_agent="writer", **settings) as api:
         made.append(Kasal(api))
+        async with asyncio.timeout(20):
+            while not api.app.state.runtime.ready:  # noqa: ASYNC110 - a database that is slow to open tells nobody
+                await asyncio.sleep(0.01)
         yield made[0]
