@@ -15,7 +15,9 @@ import httpx
 from fastapi import FastAPI
 
 from agio.api.app import create_app
+from agio.bootstrap import make_runtime
 from agio.domain.errors import ToolError
+from agio.providers.demo import DemoProvider
 from agio.settings import Settings
 from agio.tools.decorator import tool
 from tests.e2e.in_thread import fresh
@@ -64,7 +66,9 @@ def fails(once: str) -> str:
 def flow_app(folder: Path, **settings: Any) -> FastAPI:
     """Return an application on a fresh file, with tools to make tasks of."""
     chosen: dict[str, Any] = {"database_url": f"sqlite:///{folder}/agio.db", "drain_s": 0.5, "examples": False}
-    return create_app(Settings(**chosen | settings), tools=[shout, join, my_task, hold, fails])
+    made = Settings(**chosen | settings)
+    tools = [shout, join, my_task, hold, fails]
+    return create_app(made, runtime=make_runtime(made, tools=tools, providers=[DemoProvider(delay_s=0)]))
 
 
 @dataclass(frozen=True, slots=True)

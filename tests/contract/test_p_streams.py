@@ -172,7 +172,19 @@ async def test_p31_subscriptions_choose_the_tasks(flow: Flow):
 
 @pytest.mark.contract("P31")
 async def test_p31_what_is_no_action_is_refused_and_the_socket_stays(flow: Flow):
-    odd = ["", "{", "5", '"ping"', "[]", "{}", '{"action": 5}', '{"action": "subscribe"}', '{"action": "shout"}']
+    odd = [
+        "",
+        r'{"action": "subscribe", "task_id": "\ud800"}',
+        '{"action": "ping", "x": NaN}',
+        "{",
+        "5",
+        '"ping"',
+        "[]",
+        "{}",
+        '{"action": 5}',
+        '{"action": "subscribe"}',
+        '{"action": "shout"}',
+    ]
     async with opened(flow.http) as socket:
         for text in [*odd, '{"action": "subscribe", "task_id": 5}', "[" * 5000, "x" * 20_000]:
             assert (await ask(socket, text))["type"] == "error", text[:50]

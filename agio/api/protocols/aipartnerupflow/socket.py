@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from agio.api.context import get_caller, get_engine, get_principal
+from agio.api.native.schemas.common import check_json
 from agio.api.protocols.aipartnerupflow.convert import Frame, frame, status_of
 from agio.api.protocols.aipartnerupflow.watch import Watch
 from agio.api.sse import SEND_TIMEOUT_S
@@ -84,7 +85,7 @@ class Updates:
 
     async def _act(self, text: str | bytes) -> None:
         try:
-            given = json.loads(text) if len(text) <= MOST_CHARS else None
+            given = check_json(json.loads(text)) if len(text) <= MOST_CHARS else None
         except (ValueError, RecursionError):
             given = None
         action = given.get("action") if isinstance(given, dict) else None
