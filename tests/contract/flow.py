@@ -67,7 +67,7 @@ def flow_app(folder: Path, **settings: Any) -> FastAPI:
     """Return an application on a fresh file, with tools to make tasks of."""
     chosen: dict[str, Any] = {"database_url": f"sqlite:///{folder}/agio.db", "drain_s": 0.5, "examples": False}
     made = Settings(**chosen | settings)
-    tools = [shout, join, my_task, hold, fails]
+    tools: list[Any] = [shout, join, my_task, hold, fails]
     return create_app(made, runtime=make_runtime(made, tools=tools, providers=[DemoProvider(delay_s=0)]))
 
 
