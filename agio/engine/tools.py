@@ -363,11 +363,26 @@ def _masked(configuration: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _unmasked(configuration: dict[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration with what was given back masked as it is stored.
+
+    Raises:
+        Invalid: it would be sent to another place. Whoever may change a tool could read it there.
+    """
     kept = dict(configuration)
+    is_elsewhere = _whereto(configuration) != _whereto(stored)
     for member in _MASKED:
         values, known = configuration.get(member), stored.get(member) or {}
-        if isinstance(values, dict):
-            kept[member] = {
-                name: known[name] if value == MASK and name in known else value for name, value in values.items()
-            }
+        if not isinstance(values, dict):
+            continue
+        masked = [name for name, value in values.items() if value == MASK and name in known]
+        if masked and is_elsewhere:
+            text = f"{masked[0]!r} was kept for another place; give its value anew"
+            raise Invalid(text, field=f"configuration.{member}")
+        kept[member] = values | {name: known[name] for name in masked}
     return kept
+
+
+def _whereto(configuration: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return where a tool's requests go: scheme, host and port of its URL, or the program that is run."""
+    url = str(configuration.get("url") or "")
+    return (*url.split("/")[:3:2], configuration.get("command"), tuple(configuration.get("args") or ()))

@@ -67,6 +67,23 @@ async def test_a_tool_is_found_by_id_and_by_name(api: Api):
     await api.call("GET", "/tools/none", expect=404)
 
 
+async def test_a_masked_value_is_not_sent_to_another_place(api: Api):
+    """Whoever may change a tool may not read its credentials by that."""
+    headers = {"Authorization": "Bearer a-secret-of-the-group"}
+    body = {"name": "safe", "configuration": {"url": "https://a.example/x", "headers": headers}}
+    made = await api.call("POST", "/tools", body, expect=201)
+    for url in (
+        "https://b.example/x",
+        "http://a.example/x",
+        "https://a.example:444/x",
+        "https://a.example.b.example/x",
+    ):
+        moved = made["configuration"] | {"url": url}
+        answer = await api.call("PATCH", "/tools/safe", {"configuration": moved}, expect=422)
+        assert answer["errors"][0]["field"] == "configuration.headers"
+    await api.call("PATCH", "/tools/safe", {"configuration": made["configuration"] | {"url": "https://a.example/y"}})
+
+
 async def test_header_values_are_masked_and_a_masked_one_given_back_stays(api: Api):
     made = await api.call("POST", "/tools", HTTP_TOOL, expect=201)
     assert made["configuration"]["headers"] == {"Authorization": "********", "Accept": "text/plain"}

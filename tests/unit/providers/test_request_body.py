@@ -7,6 +7,7 @@ import pytest
 
 from agio.domain.errors import ProviderError
 from agio.domain.messages import ToolCall
+from agio.providers.base import wire_name
 from agio.providers.presets import PRESETS, Quirks
 from agio.providers.request_body import RESERVED_PARAMS, encode_request
 from tests.unit.providers.calls import ask, message, tool
@@ -111,3 +112,15 @@ def test_gemini_tool_calls_carry_a_signature():
     call = body(PRESETS["gemini"].quirks, messages=history)["messages"][0]["tool_calls"][0]
     assert call["extra_content"]["google"]["thought_signature"]
     assert call["function"]["arguments"] == "{}"
+
+
+def test_tools_have_names_that_endpoints_accept():
+    call = ToolCall(id="c1", name="time.get_now", arguments="{}")
+    sent = body(messages=[message("assistant", "", tool_calls=(call,))], tools=[tool("time.get_now")])
+    assert sent["tools"][0]["function"]["name"] == "time__get_now"
+    assert sent["messages"][0]["tool_calls"][0]["function"]["name"] == "time__get_now"
+    long = [wire_name(f"server.{'x' * 70}{number}") for number in range(2)]
+    assert [len(name) for name in long] == [64, 64]
+    assert long[0] != long[1]
+    assert wire_name("plain_name-1") == "plain_name-1"
+    assert wire_name("a.b/c.d") == "a__b_c__d"
