@@ -215,6 +215,8 @@ def test_p21_execute_starts_a_task_that_is_there(flow: Flow):
     assert (answer["result"]["status"], answer["result"]["root_task_id"]) == ("started", task["id"])
     with flow.stream({"task_id": task["id"]}) as frames:
         assert list(frames)[-2]["status"] == "completed"
+    told = flow.refused("tasks.execute", {"task_id": task["id"], "webhook_config": {"url": "https://x.test"}})
+    assert "/api/webhooks" in told["message"]
     again = flow.call("tasks.execute", {"task_id": task["id"]})
     assert (again["status"], again["run_id"]) == ("completed", answer["result"]["run_id"])
     copied = flow.call("tasks.execute", {"task_id": task["id"], "copy_execution": True})

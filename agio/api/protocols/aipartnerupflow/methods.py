@@ -158,6 +158,8 @@ async def execute(context: Context, call: rpc.Call) -> Any:
     """`tasks.execute`: carry out a tree that is there; `params.tasks`: as `execute_task_tree`."""
     if isinstance(call.params, list) or (isinstance(call.params, dict) and "tasks" in call.params):
         return await execute_tree(context, call)
+    if isinstance(call.params, dict) and call.params.get("webhook_config"):
+        raise err.Invalid("webhook_config is not served: make a webhook at POST /api/webhooks", field="webhook_config")
     params = _params(call, ExecuteParams, task_id="id")
     tree = await context.engine.task_trees.find(context.caller, params.task_id, owner=context.owner)
     task_id, original = params.task_id, None

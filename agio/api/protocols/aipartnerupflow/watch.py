@@ -4,9 +4,11 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import timedelta
 
 from agio.api.protocols.aipartnerupflow.convert import Frame, Teller
 from agio.domain.errors import NotFound
+from agio.domain.journal import Entry
 from agio.domain.runs import Run
 from agio.engine.caller import Caller
 from agio.engine.clock import utc_now
@@ -15,6 +17,8 @@ from agio.engine.tail import Draining, Selection
 
 NEWEST = 500
 """How many of the newest runs, besides all live ones, are known from the beginning."""
+OVERLAP = timedelta(seconds=5)
+"""How late the clock of a worker may be that begins a run."""
 MOST_KNOWN = 5_000
 """Runs whose place is remembered."""
 
@@ -41,7 +45,8 @@ class Watch:
         self._owner = owner
         self._selection = Selection(everything=True)
         self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._since = utc_now()
+        self._since = utc_now() - OVERLAP
+        self._returned: set[str] = set()
 
     async def begin(self) -> None:
         """Note what is there: of that, only what follows is told."""
@@ -57,12 +62,23 @@ class Watch:
                     return
                 entry = item.entry
                 known = await self._find(entry.run_id)
-                # An older run that was not known from the beginning and is taken up again is read from its first
-                # entry on: what it did then is no news.
-                if known.teller is not None:
-                    for one in known.teller.tell(known.task_id, entry):
-                        if entry.at >= self._since or entry.run_id in self._selection.cursors:
-                            yield one
+                if known.teller is None:
+                    continue
+                frames = known.teller.tell(known.task_id, entry)  # heard in any case: it remembers how far things are
+                if not self._is_old(entry):
+                    for one in frames:
+                        yield one
+
+    def _is_old(self, entry: Entry) -> bool:
+        """Say whether it is of a run from before that was taken up again: what it did then is no news.
+
+        New runs are told from it by their first entry, so that a worker whose clock is late loses nothing.
+        """
+        if entry.run_id in self._selection.cursors or entry.at >= self._since:
+            return False
+        if entry.first_seq == 1:
+            self._returned.add(entry.run_id)
+        return entry.run_id in self._returned
 
     async def _find(self, run_id: str) -> _Known:
         known = self._known.get(run_id)
