@@ -13,7 +13,6 @@ import pytest
 
 from agio.testing.openai_server import FakeOpenAI
 from tests.e2e.client import Client, Frame, asked_of, model, new_id, read_frames
-from tests.support.databases import SQLiteFile
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.slow]
 
@@ -107,11 +106,11 @@ async def check_tasks(client: Client) -> None:
 
 
 @pytest.mark.contract("P12", "P13")
-async def test_death_in_the_second_task_repeats_no_finished_one(client: Client, provider: FakeOpenAI):
-    # Each shape on each store is tried by tests/engine/test_workflows.py, in one process.
-    is_tree = not isinstance(client.cluster.database, SQLiteFile)
+@pytest.mark.parametrize("shape", ["crew", "tree"])
+async def test_death_in_the_second_task_repeats_no_finished_one(client: Client, provider: FakeOpenAI, shape: str):
+    is_tree = shape == "tree"
     tasks = ["one", "two", *(["side"] if is_tree else []), "three"]
-    quick, slow, last = model(tokens=3), model(tokens=240, pace=60), model(tokens=3)
+    quick, slow, last = model(tokens=3), model(tokens=120, pace=60), model(tokens=3)
     start = start_tree if is_tree else start_crew
     run_id = await start(client, {"first": quick, "second": slow, "third": last})
     killed = asyncio.Event()
