@@ -1,9 +1,9 @@
 // Talks to an agent in one dialect and prints what it heard as one line of JSON.
-// node client.mjs <url of the server> <agent> <version> <binding>
+// node client.mjs <url of the server> <agent> <version> <binding> [<what to send> <what to stream>]
 import { ClientFactory, JsonRpcTransportFactory, RestTransportFactory } from '@a2a-js/sdk/client';
 import { randomUUID } from 'node:crypto';
 
-const [base, agent, version, binding] = process.argv.slice(2);
+const [base, agent, version, binding, first = 'hello', second = 'stream'] = process.argv.slice(2);
 const legacyCompat = { enabled: true };
 const factory = new ClientFactory({
   transports: [new JsonRpcTransportFactory({ legacyCompat }), new RestTransportFactory({ legacyCompat })],
@@ -42,7 +42,7 @@ function saying(text) {
 }
 
 const client = await connect();
-const sent = await client.sendMessage(saying('hello'));
+const sent = await client.sendMessage(saying(first));
 const heard = [];
-for await (const item of client.sendMessageStream(saying('stream'))) heard.push(item);
+for await (const item of client.sendMessageStream(saying(second))) heard.push(item);
 console.log(JSON.stringify({ sent, heard }));

@@ -396,19 +396,23 @@ async def test_a_task_on_mongodb(tmp_path: Path, mongo_uri: str):
             assert [one.status.state for one in listed.tasks] == [TaskState.TASK_STATE_COMPLETED]
 
 
-async def test_the_javascript_client(api: Api):
+async def javascript(http: httpx.AsyncClient, *arguments: str) -> Any:
+    """Let the official JavaScript client send and stream a message; return what it heard."""
     if not (JAVASCRIPT / "node_modules" / "@a2a-js").is_dir():
         pytest.skip("NO JAVASCRIPT CLIENT: make test installs it where there is npm")
+    base = str(http.base_url).rstrip("/")
+    command = ["node", str(JAVASCRIPT / "client.mjs"), base, *arguments]
+    called = await asyncio.create_subprocess_exec(*command, stdout=-1, stderr=-1)
+    out, trouble = await called.communicate()
+    assert called.returncode == 0, trouble.decode()
+    return json.loads(out)
+
+
+async def test_the_javascript_client(api: Api):
     async with listening(api) as http:
         for version, binding in DIALECTS:
             api.provider.add(Answer("one ", "two"), Answer("three ", "four"))
-            base = str(http.base_url).rstrip("/")
-            called = await asyncio.create_subprocess_exec(
-                "node", str(JAVASCRIPT / "client.mjs"), base, "writer", version, binding, stdout=-1, stderr=-1
-            )
-            out, trouble = await called.communicate()
-            assert called.returncode == 0, trouble.decode()
-            said = json.loads(out)
+            said = await javascript(http, "writer", version, binding)
             assert said["sent"]["status"]["state"] == TaskState.TASK_STATE_COMPLETED
             assert said["sent"]["artifacts"][0]["parts"][0]["content"]["value"] == "one two"
             updates = [item["payload"] for item in said["heard"]]

@@ -23,8 +23,8 @@ from google.protobuf.json_format import MessageToDict
 
 from agio import Agent, Part, Rejected, Turn
 from agio.domain.ids import new_id
-from tests.api.serving import Api, serving
-from tests.api.test_a2a import DIALECTS, closing, peer, rpc, saying, state_of
+from tests.api.serving import Api, listening, serving
+from tests.api.test_a2a import DIALECTS, closing, javascript, peer, rpc, saying, state_of
 from tests.support.receiver import URL, Receiver
 
 CSV = b"a,b\r\n1,2\r\n\x00\xff"
@@ -323,6 +323,22 @@ async def test_other_wires_talk_to_a_function_too(api: Api):
     await api.until(asked["run_id"], "waiting")
     await api.call("POST", f"/runs/{asked['run_id']}/resume", {"message": "two"}, expect=202)
     assert (await api.until(asked["run_id"], "completed"))["response"] == "one and two"
+
+
+async def test_the_javascript_client_hears_a_bare_message_and_artifacts_in_order(api: Api):
+    async with listening(api) as http:
+        for version, binding in DIALECTS:
+            said = await javascript(http, "clerk", version, binding, "alone", "make")
+            assert [part["content"]["value"] for part in said["sent"]["parts"]] == ["just ", {"said": "alone"}]
+            assert "status" not in said["sent"]
+            payloads = [item["payload"] for item in said["heard"]]
+            updates = [one["value"] for one in payloads if one["$case"] == "artifactUpdate"]
+            long = [one for one in updates if one["artifact"]["artifactId"] == "long"]
+            texts = [one["artifact"]["parts"][0]["content"]["value"] for one in long]
+            assert texts == ["chunk 0 ", "chunk 1 ", "chunk 2 "]
+            marks = [(one["append"], one["lastChunk"]) for one in long]
+            if (version, binding) != ("0.3", "HTTP+JSON"):  # there this client drops them; the Python one does not
+                assert marks == [(False, False), (True, False), (True, True)], (version, binding)
 
 
 def _text(text: str) -> dict[str, Any]:
