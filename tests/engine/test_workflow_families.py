@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ from tests.engine.crews import (
     statuses,
     task,
 )
-from tests.engine.world import ANN, FAST, PATIENCE_S, World, settled
+from tests.engine.world import ANN, FAST, PATIENCE_S, World, faults, settled
 
 REFUSAL = "nobody can do this"
 
@@ -91,6 +92,26 @@ async def test_interrupted_child_counts_as_failed(world: World, provider: Script
     again = await engine.continuing.retry(ANN, run.id)
     ended = await settled(engine, again.id, RunStatus.COMPLETED)
     assert ended.attempt == 2
+
+
+async def test_child_that_cannot_even_be_loaded_counts_as_failed(world: World, provider: ScriptedProvider):
+    engine = await world.add_process()
+
+    async def load(call: Any, group_id: str, run_id: str) -> Any:
+        if run_id != "root":
+            raise ValueError("the test cannot read this")
+        return await call(group_id, run_id)
+
+    faults(engine).on("get_spec", load)
+    run = await set_to_work(engine, THREE, run_id="root")
+    ended = await settled(engine, run.id, RunStatus.FAILED)
+    assert ended.error is not None
+    assert ended.error["code"] == "task_failed"
+    faults(engine).on("get_spec", None)
+    child = (await engine.trees.read(ANN, run.id)).tasks[0].run_id
+    stuck = await settled(engine, child or "", RunStatus.INTERRUPTED)
+    assert (stuck.reason, stuck.owner) == ("poison", None)
+    assert count(provider) == {}
 
 
 async def test_workflow_is_deleted_with_its_children(world: World, provider: ScriptedProvider):
