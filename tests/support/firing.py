@@ -5,15 +5,18 @@ believes that firing is its duty, whatever the others believe.
 """
 
 import asyncio
+import random
 import sys
 from datetime import UTC, datetime, timedelta
 
 from agio.bootstrap import make_engine
 from agio.domain.agents import Agent
+from agio.domain.schedules import Schedule
 from agio.engine import scheduler
 from agio.settings import Settings
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
+SHARE = 1 / 3
 
 
 def agent() -> Agent:
@@ -42,8 +45,15 @@ async def fire(url: str, skew: timedelta) -> None:
     async def everybody() -> bool:
         return True
 
+    deal = engine.scheduler._deal_with
+
+    async def some(schedule: Schedule, now: datetime, turns: asyncio.Semaphore) -> bool:
+        # All of them at the same time would do everything three times; a third of it each still meets the others.
+        return random.random() > SHARE or await deal(schedule, now, turns)
+
     engine.store.read_clock = skewed  # type: ignore[method-assign]
     engine.scheduler._is_entrusted = everybody  # type: ignore[method-assign]
+    engine.scheduler._deal_with = some  # type: ignore[method-assign]
     setattr(scheduler, "utc_now", lambda: datetime.now(UTC) + skew)  # noqa: B010 - the module hands it to nobody
     await engine.store.beat(engine.worker.id, {})
     print("ready", flush=True)
