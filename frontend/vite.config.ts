@@ -10,6 +10,15 @@ export default defineConfig({
     // A strict content security policy allows neither data: URIs nor inline scripts.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    rolldownOptions: {
+      input: { index: "index.html", "event-source": "src/core/event-source.ts" },
+      // Other pages and programs import the second by this name (docs/ui.md).
+      preserveEntrySignatures: "exports-only",
+      output: {
+        entryFileNames: ({ name }) =>
+          name === "event-source" ? "event-source.js" : "assets/[name]-[hash].js",
+      },
+    },
   },
   server: {
     proxy: { "/api": "http://127.0.0.1:8000" },

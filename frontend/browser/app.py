@@ -11,7 +11,7 @@ from agio import create_app, tool
 from agio.providers.base import FinishPart, ModelPart, ModelRequest, TextPart, ToolCallPart
 from agio.providers.demo import DemoProvider
 
-BUSY_STEPS = 50
+BUSY_STEPS = 80
 BUSY_CALLS = 64
 
 HOSTILE = (

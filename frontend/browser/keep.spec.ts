@@ -59,3 +59,31 @@ test("every command of a run can be copied for a shell, a script and the program
   expect(await copied("Fork: Python")).toContain("httpx.request(");
   expect(await copied("Fork: CLI")).toContain(`agio call POST '${fork}'`);
 });
+
+test("the class that others import reads a chat that a POST began", async ({ page }) => {
+  await page.goto("/ui/runs");
+  const told = await page.evaluate(async () => {
+    // Served for whoever wants it; the compiler has no file of this name.
+    const source = "/ui/event-source.js";
+    const { AgioEventSource: EventSource } = await import(source);
+    const lines: string[] = [];
+    await new Promise<void>((done) => {
+      const eventSource = new EventSource("/api/chat", {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ agent_id: "assistant", message: "Please count to 5", stream: true }),
+      });
+      eventSource.addEventListener("content_delta", (event: MessageEvent<string>) => {
+        lines.push(JSON.parse(event.data).content);
+      });
+      eventSource.addEventListener("run_completed", (event: MessageEvent<string>) => {
+        lines.push(`Completed: ${JSON.parse(event.data).metrics.total_tokens > 0}`);
+        eventSource.close();
+        done();
+      });
+    });
+    return lines;
+  });
+  expect(told.slice(0, 5).join("")).toBe("1 2 3 4 5. ");
+  expect(told.at(-1)).toBe("Completed: true");
+});

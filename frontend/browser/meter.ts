@@ -51,23 +51,6 @@ export class Meter {
     }, href);
   }
 
-  /** Scrolls the rows from top to end; returns the milliseconds between frames, sorted. */
-  scroll(selector: string): Promise<readonly number[]> {
-    return this.page.evaluate(async (box) => {
-      const frame = () => new Promise<number>((done) => requestAnimationFrame(done));
-      const element = document.querySelector(box);
-      const gaps: number[] = [];
-      let last = await frame();
-      for (let step = 1; element !== null && step <= 120; step += 1) {
-        element.scrollTop = (element.scrollHeight * step) / 120;
-        const now = await frame();
-        gaps.push(now - last);
-        last = now;
-      }
-      return gaps.sort((a, b) => a - b);
-    }, selector);
-  }
-
   private async busyMs(): Promise<number> {
     const { metrics } = await this.session.send("Performance.getMetrics");
     return (metrics.find(({ name }) => name === "TaskDuration")?.value ?? 0) * 1_000;

@@ -9,6 +9,9 @@ import { Database, type Store } from "./database";
 
 export const ROOT = resolve(import.meta.dirname, "../..");
 
+/** Without one, each worker would keep model keys for itself. */
+const SECRET = "a-secret-of-the-browser-suite-alone-0123456789";
+
 /** The interpreter that has Agio and what its tests need. */
 export function python(): string {
   const own = join(ROOT, ".venv/bin/python");
@@ -58,7 +61,13 @@ export class Server {
       cwd: ROOT,
       detached: true,
       stdio: ["ignore", log, log],
-      env: { PATH: process.env.PATH, HOME: this.folder, PYTHONPATH: ROOT, ...variables },
+      env: {
+        PATH: process.env.PATH,
+        HOME: this.folder,
+        PYTHONPATH: ROOT,
+        AGIO_SECRET_KEY: SECRET,
+        ...variables,
+      },
     });
     await this.answers();
   }

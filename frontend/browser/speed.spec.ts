@@ -9,6 +9,9 @@ import { Meter } from "./meter";
 import { expect, test } from "./world";
 
 const STREAM_MS = 3_000;
+/** Processor time of the main thread over the bare list's; seen: about 1 while it streams, 10 when it opens. */
+const STREAM_RATIO = 2.5;
+const OPEN_RATIO = 25;
 /** Noise can only make a figure larger: the best of a few tries is the page's own. */
 const TRIES = 3;
 
@@ -31,6 +34,7 @@ test("a run of 10,000 events opens about as fast as a list of its rows", async (
     id: "busy",
     name: "Busy",
     provider: "busy",
+    model: "busy",
     tools,
     max_steps: 1_000,
   });
@@ -53,16 +57,16 @@ test("a run of 10,000 events opens about as fast as a list of its rows", async (
     tries.push({ ms: ms[0] ?? 0, busyMs: cost.busyMs, bareMs: bareMs[0] ?? 0, bareBusyMs: bareCost.busyMs });
   }
   const best = (name: keyof (typeof tries)[number]) => Math.min(...tries.map((one) => one[name]));
-  await page.locator(".grid-box").focus();
-  const gaps = await ours.scroll(".grid-box");
   say(`run of ${events} events`, {
     "interactive ms": best("ms"),
     "main thread ms": best("busyMs"),
     "bare list ms": best("bareMs"),
     "bare main thread ms": best("bareBusyMs"),
-    "scroll frame p95 ms": gaps[Math.floor(gaps.length * 0.95)] ?? 0,
     "rows in the page": await page.locator(".grid-row").count(),
   });
+  expect(Math.min(...tries.map(({ busyMs, bareBusyMs }) => busyMs / bareBusyMs))).toBeLessThanOrEqual(
+    OPEN_RATIO,
+  );
   expect(await page.locator(".grid-row").count()).toBeLessThan(120);
 });
 
@@ -78,27 +82,28 @@ test("at 200 events a second the page blocks no longer than a list", async ({ pa
   const list = await Meter.of(await context.newPage());
   await list.page.goto(bare.url);
   const ours = await Meter.of(page);
-  const blocked = (tasks: readonly number[]) => tasks.reduce((sum, ms) => sum + ms - 50, 0);
-  let rounds = 0;
-  for (let passed = false; !passed && rounds < TRIES; ) {
-    rounds += 1;
+  const tries: { busyMs: number; bareMs: number }[] = [];
+  for (
+    let at = 0;
+    at < TRIES && !tries.some(({ busyMs, bareMs }) => busyMs <= STREAM_RATIO * bareMs);
+    at += 1
+  ) {
     const bareCost = await list.during(() =>
       list.page.evaluate((ms) => window.bare.stream(200, ms), STREAM_MS),
     );
     await page.goto("/ui/chat?agent=brisk");
-    await ask(page, "Please count to 1000");
+    await ask(page, "Please count to 2000");
     await expect(answer(page)).toContainText("20");
     const cost = await ours.during(() => page.waitForTimeout(STREAM_MS));
-    await expect(status(page, "Running")).toBeVisible();
     await page.getByRole("button", { name: "Stop" }).click();
     await expect(status(page, "Cancelled")).toBeVisible();
+    tries.push({ busyMs: cost.busyMs, bareMs: bareCost.busyMs });
     say("200 events/s", {
       "main thread %": (100 * cost.busyMs) / STREAM_MS,
       "bare list %": (100 * bareCost.busyMs) / STREAM_MS,
-      "long tasks": cost.longTasks.length,
-      "bare long tasks": bareCost.longTasks.length,
+      "tasks over 50 ms": cost.longTasks.length,
+      "bare list's": bareCost.longTasks.length,
     });
-    passed = blocked(cost.longTasks) <= blocked(bareCost.longTasks);
   }
-  expect(rounds).toBeLessThanOrEqual(TRIES);
+  expect(Math.min(...tries.map(({ busyMs, bareMs }) => busyMs / bareMs))).toBeLessThanOrEqual(STREAM_RATIO);
 });

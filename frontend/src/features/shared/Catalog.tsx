@@ -25,7 +25,7 @@ interface CatalogProps<T> {
   detail(item: T, onEdit: () => void): ReactNode;
   /** Makes an item (null) or changes one. */
   editor(item: T | null, onClose: () => void): ReactNode;
-  /** Left of the button that makes a new one. */
+  /** Beside the button that makes a new one. */
   readonly bar?: ReactNode;
   /** Below the list. */
   readonly children?: ReactNode;
@@ -40,11 +40,11 @@ export function Catalog<T>(props: CatalogProps<T>) {
   const pick = (id: string) => void navigate({ to: ".", search: { id }, replace: true });
   return (
     <div className="page">
-      <div className="filters">
-        {bar}
+      <div className="actions-row">
         <Button icon="new" look={["primary"]} onClick={() => setEditing({ item: null })}>
           {words.new}
         </Button>
+        {bar}
       </div>
       <Loaded query={query} lines={6}>
         {({ items }) => {
