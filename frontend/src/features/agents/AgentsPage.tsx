@@ -23,11 +23,13 @@ export function AgentsPage() {
           value={q}
           onText={(text) => void navigate({ search: { q: text || undefined }, replace: true })}
         />
-        <DraftAgent />
-        <Link to="/agents/$agent" params={{ agent: "new" }} className="button primary">
-          <Icon name="new" />
-          {words.agents.new}
-        </Link>
+        <div className="actions-row">
+          <Link to="/agents/$agent" params={{ agent: "new" }} className="button primary">
+            <Icon name="new" />
+            {words.agents.new}
+          </Link>
+          <DraftAgent />
+        </div>
       </div>
       <Loaded query={agents} lines={5}>
         {({ items }) =>
