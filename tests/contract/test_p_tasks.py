@@ -38,7 +38,7 @@ def one(name: str = "shout", **inputs: Any) -> dict[str, Any]:
     return {"id": fresh("t"), "name": name, "inputs": inputs or {"text": "x"}}
 
 
-@pytest.mark.contract("P15", "C32")
+@pytest.mark.contract("P12", "P15", "C32")
 def test_p15_envelope_and_error_codes(flow: Flow):
     def code(body: Any) -> tuple[int, Any]:
         answer = flow.post(body, "/")
@@ -55,7 +55,7 @@ def test_p15_envelope_and_error_codes(flow: Flow):
         assert code(odd)[0] == -32600, odd
     assert code({**call, "method": "tasks.invalid"}) == (-32601, "a")
     assert code({**call, "method": "tasks.get", "params": {}, "id": 4.5}) == (-32602, 4.5)
-    assert flow.post(call, "/")["result"] == []
+    assert flow.post(call, "/")["result"] == [], "the examples are switched off here"
     without = {"jsonrpc": "2.0", "method": "tasks.running.count"}
     assert flow.post(without, "/") == {"jsonrpc": "2.0", "id": None, "result": {"count": 0}}
 
