@@ -46,6 +46,16 @@ async def test_s28_a_crew_is_set_to_work_with_inputs_and_a_model(server: Kasal, 
     assert "done: Collect facts on tides." in str(second.messages[-1].content)
 
 
+@pytest.mark.contract("S28", "S12")
+async def test_s28_of_a_hierarchical_crew_a_manager_has_the_agents_do_the_tasks(server: Kasal):
+    crew = await server.post("/crews", {"name": "Managed", "process": "hierarchical", **one_task("x")})
+    view = await server.done(crew_id=crew["id"])
+    asked = server.api.provider.requests[-1]
+    assert (view["status"], view["crew_id"], view["run_name"]) == ("COMPLETED", crew["id"], "Managed")
+    assert [tool.name for tool in asked.tools] == ["delegate_work"]
+    assert "helper" in str(asked.tools[0].parameters)
+
+
 @pytest.mark.contract("S28")
 async def test_s28_what_cannot_start_is_refused_before_anything_is_there(server: Kasal):
     before = (await server.get("/executions"))["total"]
