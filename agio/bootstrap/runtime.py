@@ -197,7 +197,7 @@ class Runtime:
 
     def _note(self, error: AgioError) -> None:
         if self.problem is None:
-            log.error("the store cannot be opened; trying again until it can", extra={"reason": str(error)})
+            log.warning("the store cannot be opened; trying again until it can", extra={"reason": str(error)})
         self.problem = str(error)
 
 

@@ -102,6 +102,24 @@ async def test_a_stream_whose_store_goes_away_ends_in_order_and_says_so(
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
+async def test_a_replay_whose_store_is_away_is_refused_and_not_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Found by a campaign: it ended in good order, without an event."""
+    async with serving(tmp_path, ScriptedProvider(["yes"])) as api:
+        await api.start(run_id="r1")
+        await api.until("r1", "completed")
+
+        async def away(*args: Any, **options: Any) -> Any:
+            raise StoreUnavailable("away, says the test")
+
+        monkeypatch.setattr(api.engine.store, "read_entries", away)
+        refused = await api.client.get("/api/runs/r1/events?follow=false")
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2"), refused.text
+        assert refused.json()["type"] == "store_unavailable"
+        monkeypatch.undo()
+        answer = await api.client.get("/api/runs/r1/events?follow=false")
+        assert answer.text.count("event: run_completed") == answer.text.count("event: run_started") == 1
+
+
 async def test_a_run_whose_only_reader_leaves_while_the_store_is_away_is_cancelled_when_it_is_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

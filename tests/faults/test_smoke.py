@@ -22,7 +22,7 @@ MONGODB = ("kill_one", "step_down", "primary_killed")
     ],
 )
 async def test_no_invariant_breaks(tmp_path: Path, store: StoreName, kinds: tuple[str, ...]):
-    plan = Plan(store=store, seconds=600, seed=7, kinds=kinds, live=8, lease_s=3, drain_s=2, rest_s=1)
+    plan = Plan(store=store, seconds=600, seed=7, kinds=kinds, live=5, lease_s=3, drain_s=2, rest_s=1)
     outcome = await run(plan, tmp_path)
     page = report.write(outcome)
     assert not outcome.breaks, page

@@ -1,6 +1,8 @@
 """How a reader is put on a run's events."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import TypeVar
 
 from fastapi.responses import Response
 
@@ -10,6 +12,8 @@ from agio.domain.events import TERMINAL_EVENTS
 from agio.domain.runs import Run
 from agio.engine.caller import Caller
 from agio.engine.engine import Engine
+
+T = TypeVar("T")
 
 
 async def attach(
@@ -23,9 +27,25 @@ async def attach(
     if after and await is_at_end(engine, caller, run, after):
         return Response(status_code=204)
     tail = engine.tail(caller, run.id, after=after, follow=follow)
+    if not follow:  # nobody asks again for a replay that ends: a store that is away must be told by the status
+        tail = await _begun(tail)
     headers = {"X-Run-ID": run.id, "X-Session-ID": run.session_id, "Location": f"/api/runs/{run.id}"}
     body = stream(tail, style=style, on_leave=_leave(engine, caller, run.id))
     return EventStream(body, headers)
+
+
+async def _begun(tail: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+    """Return the same items, the first of which is there already. Raises what the first one raises."""
+    first = await anext(tail, None)
+
+    async def items() -> AsyncGenerator[T, None]:
+        async with aclosing(tail):
+            if first is not None:
+                yield first
+            async for item in tail:
+                yield item
+
+    return items()
 
 
 async def is_at_end(engine: Engine, caller: Caller, run: Run, after: int) -> bool:
