@@ -122,9 +122,9 @@ class TestAgents:
     def test_snapshot_takes_over_every_field_that_agents_have(self):
         agent = _agent(tools=("t",), max_steps=3, planning_interval=2, temperature=0.5, max_tokens=7, params={"a": 1})
         pinned = agent.snapshot()
-        names = {field.name for field in fields(pinned)} - {"agent_id", "system_prompt"}
+        names = {field.name for field in fields(pinned)} - {"agent_id", "system_prompt", "api_key_name"}
         assert {name: getattr(pinned, name) for name in names} == {name: getattr(agent, name) for name in names}
-        assert (pinned.agent_id, pinned.system_prompt) == (agent.id, None)
+        assert (pinned.agent_id, pinned.system_prompt, pinned.api_key_name) == (agent.id, None, None)
 
     @pytest.mark.parametrize(
         ("about", "prompt"),
