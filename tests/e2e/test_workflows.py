@@ -110,13 +110,13 @@ async def check_tasks(client: Client) -> None:
 async def test_death_in_the_second_task_repeats_no_finished_one(client: Client, provider: FakeOpenAI, shape: str):
     is_tree = shape == "tree"
     tasks = ["one", "two", *(["side"] if is_tree else []), "three"]
-    quick, slow, last = model(tokens=3), model(tokens=120, pace=60), model(tokens=3)
+    quick, slow, last = model(tokens=3), model(tokens=60, pace=20), model(tokens=3)
     start = start_tree if is_tree else start_crew
     run_id = await start(client, {"first": quick, "second": slow, "third": last})
     killed = asyncio.Event()
 
     async def kill_in_the_second(frame: Frame) -> None:
-        if not killed.is_set() and frame.event == "content_delta" and frame.data["task_id"] == "two" and frame.seq > 9:
+        if not killed.is_set() and frame.event == "content_delta" and frame.data["task_id"] == "two" and frame.seq > 4:
             killed.set()
             os.kill(await client.owner(frame.data["run_id"]), signal.SIGKILL)
 
