@@ -25,7 +25,8 @@ export const counted = (n: number): string => `${Array.from({ length: n }, (_, a
 
 /** The page shows the run's whole answer, every word once, and the run's last event. */
 export async function expectWhole(page: Page, agio: Agio, runId: string, text: string): Promise<void> {
-  await expect(status(page, "Completed")).toBeVisible({ timeout: 30_000 });
+  // A stream that was away for long is tried again after 15 s at most.
+  await expect(status(page, "Completed")).toBeVisible({ timeout: 45_000 });
   const run = await agio.until(runId, "completed");
   expect(run.response?.startsWith(text)).toBe(true);
   await expect(answer(page)).toHaveText(run.response ?? "");

@@ -13,7 +13,7 @@ export default defineConfig<object, { store: Store }>({
   outputDir: "../test-results",
   // A file of stories has a server and a browser for itself.
   workers: 2,
-  timeout: 45_000,
+  timeout: 90_000,
   expect: { timeout: 15_000 },
   retries: process.env.CI ? 1 : 0,
   reporter: [["list"]],
