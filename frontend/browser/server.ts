@@ -76,7 +76,8 @@ export class Server {
     const deadline = Date.now() + 60_000;
     while (Date.now() < deadline && this.process?.exitCode === null) {
       const answer = await fetch(`${this.url}/api/health`).catch(() => null);
-      if (answer?.ok) return;
+      // A worker answers before it has its database; once it has, it is on record there.
+      if (answer?.ok && (await this.database.pids()).size >= this.workers) return;
       await new Promise((done) => setTimeout(done, 100));
     }
     throw new Error(`the server does not answer:\n${readFileSync(join(this.folder, "server.log"), "utf8")}`);

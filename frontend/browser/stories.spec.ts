@@ -169,3 +169,18 @@ test("eight tabs of one browser share one stream", async ({ page, context, agio,
   expect(counted(600).startsWith((texts[0] ?? "").trimEnd())).toBe(true);
   for (const tab of tabs.slice(1)) await tab.close();
 });
+
+test("offline in mid-stream: the page says so, and catches up", async ({ page, context, agio, wire }) => {
+  const run = await agio.start({ message: "Please count to 200" });
+  await page.goto(chatOf(run));
+  await expect(answer(page)).toContainText("20");
+  await context.setOffline(true);
+  wire.turn("down");
+  await expect(page.locator("#connection")).toContainText("Offline");
+  await expect(page.getByText(/nothing you do is queued/)).toBeVisible();
+  await agio.until(run.id, "completed");
+  wire.turn("fair");
+  await context.setOffline(false);
+  await expectWhole(page, agio, run.id, counted(200));
+  await expect(page.locator("#connection")).not.toContainText("Offline");
+});

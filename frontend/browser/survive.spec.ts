@@ -54,18 +54,3 @@ test("two tabs, a reload in mid-stream, and a Stop that all of them see", async 
   expect((await agio.until(run.id, "cancelled")).status).toBe("cancelled");
   await other.close();
 });
-
-test("offline in mid-stream: the page says so, and catches up", async ({ page, context, agio, wire }) => {
-  const run = await agio.start({ message: "Please count to 200" });
-  await page.goto(chatOf(run));
-  await expect(answer(page)).toContainText("20");
-  await context.setOffline(true);
-  wire.turn("down");
-  await expect(page.locator("#connection")).toContainText("Offline");
-  await expect(page.getByText(/nothing you do is queued/)).toBeVisible();
-  await agio.until(run.id, "completed");
-  wire.turn("fair");
-  await context.setOffline(false);
-  await expectWhole(page, agio, run.id, counted(200));
-  await expect(page.locator("#connection")).not.toContainText("Offline");
-});
