@@ -1,10 +1,11 @@
 """API documentation pages, with their scripts served from here: no other host is asked."""
 
+import asyncio
 from importlib.resources import files
 
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 ASSETS = "/docs-assets"
@@ -14,8 +15,12 @@ def install(app: FastAPI) -> None:
     """Serve Swagger UI, ReDoc and the OpenAPI document, under FastAPI's and under Kasal's paths."""
     app.mount(ASSETS, StaticFiles(directory=str(files("fastapi_offline").joinpath("static"))), name="docs-assets")
 
-    async def openapi() -> JSONResponse:
-        return JSONResponse(app.openapi())
+    made: list[bytes] = []
+
+    async def openapi() -> Response:
+        if not made:  # a second's work, in which this process's streams shall not stand still
+            made.append(await asyncio.to_thread(lambda: bytes(JSONResponse(app.openapi()).body)))
+        return Response(made[0], media_type="application/json")
 
     async def swagger() -> HTMLResponse:
         return get_swagger_ui_html(
