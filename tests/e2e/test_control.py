@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from agio.domain.ids import new_id
 from agio.testing.openai_server import FakeOpenAI
 from tests.e2e.client import Client, Follower, Frame, asked_of, check_whole, eventually, model, names, shown
 from tests.e2e.neighbours import Effects
@@ -92,14 +93,15 @@ async def test_pause_now_during_a_tool_says_that_its_outcome_is_unknown(
 async def test_cancel_during_a_tool_leaves_a_session_that_can_go_on(
     client: Client, effects: Effects, provider: FakeOpenAI
 ):
-    run, reader = await _run_with_tool(client, effects, "/stop", session_id="stopped")
+    stopped = new_id()
+    run, reader = await _run_with_tool(client, effects, "/stop", session_id=stopped)
     async with reader:
         await asyncio.to_thread(effects.wait_for, "/stop", 1)
         await client.call("POST", f"/runs/{run}/cancel", expect=202)
         frames = await reader.all()
     assert names(frames)[-3:] == ["tool_call_failed", "checkpoint_created", "run_cancelled"]
     asked = model(text="going on")
-    await client.ended(await client.start(await client.agent(model=asked), "go on", session_id="stopped"))
+    await client.ended(await client.start(await client.agent(model=asked), "go on", session_id=stopped))
     roles = [message["role"] for message in asked_of(provider, asked)[0]["messages"]]
     assert roles == ["user", "assistant", "tool", "user"]
 
@@ -107,8 +109,9 @@ async def test_cancel_during_a_tool_leaves_a_session_that_can_go_on(
 async def test_cancel_while_queued_paused_and_waiting(client: Client, provider: FakeOpenAI, effects: Effects):
     silent, guarded = model(silent_s=60), await client.tool(f"{effects.url}/never", requires_approval=True)
     agent = await client.agent(model=silent)
-    busy = await client.start(agent, session_id="line")
-    queued = await client.start(agent, "queued", session_id="line")
+    line = new_id()
+    busy = await client.start(agent, session_id=line)
+    queued = await client.start(agent, "queued", session_id=line)
     paused = await client.start(agent, "paused")
     asks = model(tool_rounds=1, tool_name=guarded, tool_arguments=CALL)
     waiting = await client.start(await client.agent(model=asks, tools=[guarded]))

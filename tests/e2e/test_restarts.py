@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from agio.domain.ids import new_id
 from agio.testing.openai_server import FakeOpenAI
 from tests.e2e.client import Client, asked_of, model, names, shown
 from tests.e2e.cluster import Cluster
@@ -28,8 +29,9 @@ async def test_kill_9_of_everything_loses_nothing(
     await client.until(paused, "paused")
     approval = (await client.until(waiting, "waiting"))["pending_approvals"][0]
     agent = await client.agent(model=slow)
-    running = await client.start(agent, session_id="kept")
-    queued = await client.start(agent, "and then?", session_id="kept")
+    kept = new_id()  # of this try: the database is shared
+    running = await client.start(agent, session_id=kept)
+    queued = await client.start(agent, "and then?", session_id=kept)
 
     async with client.follow(running) as reader, client.follow(queued) as second:
         await reader.saw("content_delta", 20)

@@ -18,6 +18,7 @@ from agio.storage.port import (
     FIRES,
     KINDS,
     LLM_KEYS,
+    MODELS,
     SCHEDULES,
     SESSIONS,
     TASK_TREES,
@@ -208,6 +209,7 @@ class TestFind:
             (DELIVERIES, "state", "due", "held"),
             (SCHEDULES, "enabled", True, False),
             (FIRES, "schedule_id", "the-schedule", "the-schedule-2"),
+            (MODELS, "provider", "openai", "mistral"),
             (TASK_TREES, "user_id", "ann", None),
         ],
     )
