@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import time
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -72,9 +73,10 @@ async def _start(client: httpx.AsyncClient, run_id: str, model: str) -> None:
 
 async def _running(client: httpx.AsyncClient, run_id: str) -> None:
     while True:
-        view = (await client.get(f"/api/runs/{run_id}")).json()
-        if view["status"] == "running" and view["last_seq"] >= 3:
-            return
+        with suppress(httpx.TransportError):  # a connection that was idle for too long may be closed as it is used
+            view = (await client.get(f"/api/runs/{run_id}")).json()
+            if view["status"] == "running" and view["last_seq"] >= 3:
+                return
         await asyncio.sleep(0.01)
 
 
