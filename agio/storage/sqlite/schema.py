@@ -166,12 +166,15 @@ def _create(connection: Connection) -> None:
 
 def _complete(connection: Connection, kind: Kind[Any]) -> None:
     """Make the table of a kind, and what a file of an earlier program lacks of it: older programs can live with it."""
+    columns = catalog_columns(kind)
     connection.execute(
         f'CREATE TABLE IF NOT EXISTS "{kind.name}" (group_id TEXT NOT NULL, id TEXT NOT NULL, '
-        "created_us INTEGER NOT NULL, search TEXT NOT NULL, doc TEXT NOT NULL, PRIMARY KEY (group_id, id))"
+        "created_us INTEGER NOT NULL, search TEXT NOT NULL, doc TEXT NOT NULL, "
+        + "".join(f'"{name}", ' for name in columns)
+        + "PRIMARY KEY (group_id, id))"
     )
     there = {name for _, name, *_ in connection.execute(f'PRAGMA table_info("{kind.name}")')}
-    for name in catalog_columns(kind):
+    for name in columns:
         if name not in there:
             connection.execute(f'ALTER TABLE "{kind.name}" ADD COLUMN "{name}"')
     for statement in _index_statements(kind):
