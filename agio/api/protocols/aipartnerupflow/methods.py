@@ -10,6 +10,7 @@ from fastapi import Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ValidationError
 
+from agio.api.native.meta import get_default_agent
 from agio.api.protocols.aipartnerupflow import convert, rpc
 from agio.api.protocols.aipartnerupflow.shapes import (
     CreateParams,
@@ -32,6 +33,7 @@ from agio.engine.engine import Engine
 from agio.engine.tail import Draining
 from agio.engine.task_states import State
 from agio.engine.task_trees import Executed, Setup
+from agio.engine.workflows import Fallback
 from agio.security import Principal
 
 T = TypeVar("T", bound=BaseModel)
@@ -52,7 +54,6 @@ class Context:
     engine: Engine
     caller: Caller
     principal: Principal
-    setup: Setup
     note: KeyedRequest | None = None
     """The request's `Idempotency-Key`: what it creates has this id."""
 
@@ -178,8 +179,15 @@ async def _execute(context: Context, tree: TaskTree, task_id: str) -> Executed:
     metadata = {"task_id": task_id}
     caller = context.acting_for(tree)
     return await context.engine.task_trees.execute(
-        caller, task_id, context.setup, metadata=metadata, owner=context.owner
+        caller, task_id, await _setup(context), metadata=metadata, owner=context.owner
     )
+
+
+async def _setup(context: Context) -> Setup:
+    """Return what tasks are done with that say nothing of it: the default agent, and its model."""
+    default = await get_default_agent(context.request, context.engine, context.caller)
+    fallback = Fallback(provider=default.provider, model=default.model) if default else Fallback(provider="", model="")
+    return Setup(fallback=fallback, agent_id=default.id if default else None)
 
 
 def _started(done: Executed, task_id: str, original: str | None) -> dict[str, Any]:

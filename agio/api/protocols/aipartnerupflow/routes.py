@@ -1,6 +1,7 @@
 """aipartnerupflow's routes: JSON-RPC at `/` and `/tasks`, where tasks stand, lists."""
 
 import json
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
@@ -10,7 +11,6 @@ from starlette.types import Message, Receive, Scope, Send
 
 from agio.api.access import needs
 from agio.api.context import CallerDep, EngineDep, PrincipalDep
-from agio.api.native.meta import get_default_agent
 from agio.api.native.schemas.common import Offset
 from agio.api.once import KEYED, reserve
 from agio.api.protocols.aipartnerupflow import convert, rpc
@@ -23,8 +23,6 @@ from agio.domain import errors as err
 from agio.domain.access import Permission
 from agio.engine.caller import Caller
 from agio.engine.engine import Engine
-from agio.engine.task_trees import Setup
-from agio.engine.workflows import Fallback
 from agio.security import Principal
 
 router = APIRouter(tags=["aipartnerupflow"], route_class=PlainRoute)
@@ -130,7 +128,7 @@ async def call_tasks(request: Request, engine: EngineDep, caller: CallerDep, pri
 
 async def _call(request: Request, engine: Engine, caller: Caller, principal: Principal, *, at_root: bool) -> Response:
     body = await request.body()
-    context = await _context(request, engine, caller, principal)
+    context = Context(request=request, engine=engine, caller=caller, principal=principal)
 
     async def method(call: rpc.Call) -> Any:
         if at_root and call.method in A2A_METHODS:
@@ -149,14 +147,7 @@ async def _once(context: Context, body: bytes, method: rpc.Method) -> Response:
         return await rpc.answer(body, method)
     if repeated and note.status is not None:
         return Response(note.body, note.status, {"Idempotent-Replayed": "true"}, "application/json")
-    keyed = Context(
-        request=context.request,
-        engine=context.engine,
-        caller=context.caller,
-        principal=context.principal,
-        setup=context.setup,
-        note=note,
-    )
+    keyed = replace(context, note=note)
 
     async def with_note(call: rpc.Call) -> Any:
         return await call_method(keyed, call)
@@ -174,13 +165,6 @@ def _creates(body: bytes) -> bool:
     except (ValueError, RecursionError):
         return False
     return isinstance(given, dict) and given.get("method") in CREATING
-
-
-async def _context(request: Request, engine: Engine, caller: Caller, principal: Principal) -> Context:
-    default = await get_default_agent(request, engine, caller)
-    fallback = Fallback(provider=default.provider, model=default.model) if default else Fallback(provider="", model="")
-    setup = Setup(fallback=fallback, agent_id=default.id if default else None)
-    return Context(request=request, engine=engine, caller=caller, principal=principal, setup=setup)
 
 
 async def _to_a2a(context: Context, body: bytes) -> Response:
@@ -207,7 +191,7 @@ async def get_status(
     task_id: TaskPath, request: Request, engine: EngineDep, caller: CallerDep, principal: PrincipalDep
 ) -> StatusView:
     """Of a root: where its tree stands."""
-    context = await _context(request, engine, caller, principal)
+    context = Context(request=request, engine=engine, caller=caller, principal=principal)
     tree = await engine.task_trees.find(caller, task_id, owner=context.owner)
     states = await engine.task_trees.states(caller, tree)
     return convert.view_status(tree, task_id, states[task_id])
@@ -228,6 +212,6 @@ async def list_tasks(
     offset: Offset = 0,
 ) -> Any:
     """Newest first. Without `user_id`: those of who is logged in, else all."""
-    context = await _context(request, engine, caller, principal)
+    context = Context(request=request, engine=engine, caller=caller, principal=principal)
     params = ListParams(user_id=user_id, status=status, root_only=root_only, limit=limit, offset=offset)
     return await find_tasks(context, params)
