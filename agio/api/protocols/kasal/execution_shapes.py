@@ -138,6 +138,13 @@ def run_name_of(run: Run) -> str:
     return str(run.metadata.get("run_name") or run.agent_id.removeprefix(WORKFLOW_AGENT))
 
 
+def view_started(run: Run, status: ExecutionStatus, message: str) -> ExecutionStarted:
+    """Return what is answered to a command on an execution."""
+    return ExecutionStarted(
+        execution_id=run.id, status=status, status_text=status.lower(), message=message, run_name=run_name_of(run)
+    )
+
+
 def view_row(run: Run, awaiting: frozenset[str]) -> ExecutionRow:
     """Return an execution as a row of a list; `awaiting`: executions that wait for a person."""
     return ExecutionRow(**_fields(run, awaiting))

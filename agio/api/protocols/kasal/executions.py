@@ -23,9 +23,9 @@ from agio.api.protocols.kasal.execution_shapes import (
     NameView,
     StatusName,
     StopBody,
-    run_name_of,
     view_execution,
     view_row,
+    view_started,
 )
 from agio.api.protocols.kasal.naming import name_wish
 from agio.api.protocols.kasal.texts import CrewText, Reading, place_of, read_crew
@@ -123,14 +123,7 @@ async def create_execution(body: ExecutionBody, request: Request, engine: Engine
             raise Invalid(str(error), field=place_of(error.field, crew) if error.field else None) from error
 
     run, _ = await begin_once(request, engine, caller, begin)
-    status = ExecutionStatus.PENDING
-    view = ExecutionStarted(
-        execution_id=run.id,
-        status=status,
-        status_text=status.lower(),
-        message="Execution accepted",
-        run_name=run_name_of(run),
-    )
+    view = view_started(run, ExecutionStatus.PENDING, "Execution accepted")
     return JSONResponse(view.model_dump(mode="json"), 201, {"Location": f"/api/v1/executions/{run.id}"})
 
 
@@ -210,12 +203,6 @@ async def stop_execution(
     await engine.executions.find(caller, execution_id)
     run = await engine.commands.cancel(caller, execution_id, reason=body.reason if body else None)
     done = run.status is RunStatus.CANCELLED
-    status = status_of(run)
-    view = ExecutionStarted(
-        execution_id=run.id,
-        status=status,
-        status_text=status.lower(),
-        message="The execution is cancelled" if done else "The execution will be cancelled",
-        run_name=run_name_of(run),
-    )
+    text = "The execution is cancelled" if done else "The execution will be cancelled"
+    view = view_started(run, status_of(run), text)
     return JSONResponse(view.model_dump(mode="json"), 200 if done else 202)
