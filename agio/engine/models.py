@@ -5,22 +5,23 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from agio.domain.errors import AlreadyExists, Invalid, NotFound
+from agio.domain.errors import AlreadyExists, Invalid
 from agio.domain.stored_models import StoredModel
 from agio.engine.caller import Caller
 from agio.engine.clock import utc_now
+from agio.engine.records import Records
 from agio.providers.base import Providers
 from agio.storage.port import MODELS, Page, Store
 
 
-class Models:
-    """Keeps the names that groups give to models."""
+class Models(Records[StoredModel]):
+    """Keeps the names that groups give to models; a record's id is its name, chosen by whoever makes it."""
 
     def __init__(self, store: Store, providers: Providers) -> None:
-        self._store = store
+        super().__init__(store, MODELS, "model")
         self._providers = providers
 
-    async def create(self, caller: Caller, model: StoredModel, *, since: datetime | None = None) -> StoredModel:
+    async def create(self, caller: Caller, record: StoredModel, *, since: datetime | None = None) -> StoredModel:
         """Keep a new one; it counts for every run that starts from now on.
 
         Args:
@@ -29,30 +30,23 @@ class Models:
         Raises:
             AlreadyExists: the name is taken. Invalid: there is no such provider.
         """
-        self._check(model.provider)
+        self._check(record.provider)
         try:
-            return await self._store.insert(MODELS, model)
+            return await self._store.insert(MODELS, record)
         except AlreadyExists:
-            there = await self.get(caller, model.name)
+            there = await self.get(caller, record.name)
             if since is not None and there.created_at >= since:
                 return there
-            raise AlreadyExists(f"there is a model {model.name!r} already") from None
-
-    async def get(self, caller: Caller, name: str) -> StoredModel:
-        """Return the one of that name. Raises `NotFound`."""
-        try:
-            return await self._store.get(MODELS, caller.group_id, name)
-        except NotFound:
-            raise NotFound(f"there is no model {name!r}") from None
+            raise AlreadyExists(f"there is a model {record.name!r} already") from None
 
     async def list(
-        self, caller: Caller, *, limit: int, offset: int, provider: str | None = None, text: str | None = None
+        self, caller: Caller, *, limit: int, offset: int, text: str | None = None, provider: str | None = None
     ) -> Page[StoredModel]:
-        """Return them by time of creation."""
+        """Return them by time of creation; `provider`: of this one only."""
         where = {"provider": provider} if provider is not None else None
         return await self._store.find(MODELS, caller.group_id, where, text=text, limit=limit, offset=offset)
 
-    async def change(self, caller: Caller, name: str, changes: Mapping[str, Any]) -> StoredModel:
+    async def change(self, caller: Caller, record_id: str, changes: Mapping[str, Any]) -> StoredModel:
         """Change some fields; runs that have begun keep what they began with.
 
         Raises:
@@ -61,19 +55,7 @@ class Models:
         if "provider" in changes:
             self._check(changes["provider"])
         now = utc_now()
-        try:
-            return await self._store.update(
-                MODELS, caller.group_id, name, lambda record: replace(record, **changes, updated_at=now)
-            )
-        except NotFound:
-            raise NotFound(f"there is no model {name!r}") from None
-
-    async def delete(self, caller: Caller, name: str) -> None:
-        """Forget one: from now on the name is what a provider calls its model. Raises `NotFound`."""
-        try:
-            await self._store.delete(MODELS, caller.group_id, name)
-        except NotFound:
-            raise NotFound(f"there is no model {name!r}") from None
+        return await self._update(caller, record_id, lambda record: replace(record, **changes, updated_at=now))
 
     def _check(self, provider: str) -> None:
         if not self._providers.knows(provider):

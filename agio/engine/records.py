@@ -1,6 +1,7 @@
 """Use cases on records that people keep and nothing else knows of: make, find, change, delete."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
@@ -36,12 +37,18 @@ class Records(Generic[R]):
         self._kind = kind
         self._noun = noun
 
-    async def create(self, record: R) -> R:
-        """Keep a new record. Raises `AlreadyExists`."""
+    async def create(self, caller: Caller, record: R) -> R:
+        """Keep a new record; where its id is there, it is what an earlier try of the same request kept.
+
+        Raises:
+            AlreadyExists: something else that is unique is taken.
+        """
         try:
             return await self._store.insert(self._kind, record)
         except AlreadyExists:
-            raise AlreadyExists(f"there is a {self._noun} {record.id!r} already") from None
+            with suppress(NotFound):
+                return await self.get(caller, record.id)
+            raise
 
     async def get(self, caller: Caller, record_id: str) -> R:
         """Return a record. Raises `NotFound`."""
@@ -55,13 +62,16 @@ class Records(Generic[R]):
         return await self._store.find(self._kind, caller.group_id, text=text, limit=limit, offset=offset)
 
     async def change(self, caller: Caller, record_id: str, changes: Mapping[str, Any]) -> R:
-        """Change some fields. Raises `NotFound`, `AlreadyExists`."""
+        """Change some fields. Raises `NotFound`."""
         now = utc_now()
 
         def change(record: R) -> R:
             changed: R = replace(record, **changes)  # type: ignore[type-var]  # a protocol cannot say that it is one
             return record if changed == record else replace(changed, updated_at=now)  # type: ignore[type-var]
 
+        return await self._update(caller, record_id, change)
+
+    async def _update(self, caller: Caller, record_id: str, change: Callable[[R], R]) -> R:
         try:
             return await self._store.update(self._kind, caller.group_id, record_id, change)
         except NotFound:

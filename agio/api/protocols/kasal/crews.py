@@ -24,7 +24,6 @@ from agio.api.protocols.kasal.texts import CrewText, Reading, place_of
 from agio.domain.access import Permission
 from agio.domain.crew import tasks_of
 from agio.domain.crews import StoredCrew
-from agio.domain.errors import AlreadyExists
 from agio.domain.workflow import Flaw, in_order
 from agio.engine.clock import utc_now
 
@@ -61,10 +60,7 @@ async def create_crew(body: StoredCrewBody, request: Request, engine: EngineDep,
     async def make(crew_id: str) -> Response:
         now = utc_now()
         fields: dict[str, Any] = {"group_id": caller.group_id, "created_by": caller.name} | body.to_stored()
-        try:
-            made = await engine.crews.create(StoredCrew(id=crew_id, created_at=now, updated_at=now, **fields))
-        except AlreadyExists:  # a request under the same key was faster
-            made = await engine.crews.get(caller, crew_id)
+        made = await engine.crews.create(caller, StoredCrew(id=crew_id, created_at=now, updated_at=now, **fields))
         view = StoredCrewView.model_validate(made)
         return JSONResponse(view.model_dump(mode="json"), 201, {"Location": f"/api/crews/{made.id}"})
 

@@ -14,7 +14,6 @@ from agio.api.protocols.kasal.crews import Text
 from agio.api.protocols.kasal.shapes import StoredTaskBody, StoredTaskChanges, StoredTaskView
 from agio.domain.access import Permission
 from agio.domain.crews import StoredTask
-from agio.domain.errors import AlreadyExists
 from agio.engine.caller import Caller
 from agio.engine.clock import utc_now
 from agio.engine.engine import Engine
@@ -50,10 +49,7 @@ async def create_task(body: StoredTaskBody, request: Request, engine: EngineDep,
     async def make(task_id: str) -> Response:
         now = utc_now()
         fields: dict[str, Any] = {"group_id": caller.group_id, "created_by": caller.name} | body.to_stored()
-        try:
-            made = await engine.tasks.create(StoredTask(id=task_id, created_at=now, updated_at=now, **fields))
-        except AlreadyExists:  # a request under the same key was faster
-            made = await engine.tasks.get(caller, task_id)
+        made = await engine.tasks.create(caller, StoredTask(id=task_id, created_at=now, updated_at=now, **fields))
         view = StoredTaskView.model_validate(made)
         return JSONResponse(view.model_dump(mode="json"), 201, {"Location": f"/api/v1/tasks/{made.id}"})
 
