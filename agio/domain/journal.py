@@ -85,6 +85,20 @@ def behind(entry: Entry, after: int) -> Entry:
     return replace(entry, first_seq=after + 1, events=tuple(events))
 
 
+def until(entry: Entry, last_seq: int) -> Entry:
+    """Return the part of an entry that has the events up to `last_seq`, which is the place of one of them."""
+    if last_seq >= entry.last_seq:
+        return entry
+    events: list[Event] = []
+    seq = entry.first_seq
+    for event in entry.events:
+        if seq > last_seq:
+            break
+        events.append(event)
+        seq += span(event)
+    return replace(entry, last_seq=last_seq, events=tuple(events))
+
+
 def calls_as_wire(message: Message) -> list[dict[str, Any]] | None:
     """Return the message's tool calls as `[{id, name, arguments}]`, or None when it has none."""
     if not message.tool_calls:

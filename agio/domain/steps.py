@@ -70,6 +70,24 @@ def steps_of(entries: Iterable[Entry]) -> list[Step]:
     return steps
 
 
+def last_whole(entries: Iterable[Entry], *, enough_at: int | None = None) -> int | None:
+    """Return the sequence number of the last event that completes a step; None: there is none.
+
+    Args:
+        enough_at: the first one there or behind is returned, and nothing behind it looked at.
+    """
+    found: int | None = None
+    for entry in entries:
+        seq = entry.first_seq
+        for event in entry.events:
+            if isinstance(event, ev.StepCompleted):
+                found = seq
+                if enough_at is not None and seq >= enough_at:
+                    return found
+            seq += ev.span(event)
+    return found
+
+
 def present_steps(steps: Iterable[Step]) -> list[Step]:
     """Return the steps without those that a newer attempt left behind."""
     found: list[Step] = []

@@ -8,23 +8,26 @@ from datetime import datetime
 
 from agio.domain import events as ev
 from agio.domain.errors import AgioError, NotFound
-from agio.domain.journal import Entry, unfold
+from agio.domain.journal import Entry, behind, unfold, until
 from agio.domain.messages import text_of
 from agio.domain.runs import Run
 from agio.domain.status import RunStatus
-from agio.domain.steps import Step, steps_of
+from agio.domain.steps import Step, last_whole, steps_of
 from agio.domain.workflow import Place, Task
 from agio.engine.caller import Caller
 from agio.engine.conducting import results_of
 from agio.engine.creation import get_run
 from agio.engine.hub import Hub, Published
-from agio.engine.reading import Reading
+from agio.engine.reading import MAX_ENTRIES, Reading
 from agio.engine.tail import Draining, tail
 from agio.engine.tasks import end as end_tasks
 from agio.storage.port import Store
 
 QUEUED_ENTRIES = 64
 """How far the readers of a tree's runs may be ahead of who reads the tree."""
+
+FEW_ENTRIES, MOST_ENTRIES = 16, 1_000
+"""Entries asked for at once: at first, where a part of a run will do, and at most."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,6 +72,10 @@ class Trace:
     steps: list[Step]
     children: list[tuple[str, "Trace"]]
     """`(task id, child)`, in the order of their beginning."""
+    through_seq: int = 0
+    """The last event that completes one of the steps: whoever reads on behind it misses nothing."""
+    has_more: bool = False
+    """Reading ended at `through_seq`, for it was enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +132,47 @@ class Trees:
         if spec.has_children:
             state.tree = await self.read(caller, state.run_id)
 
-    async def trace(self, caller: Caller, run_id: str) -> Trace:
-        """Return what a run and all below it did. Raises `NotFound`."""
+    async def trace(self, caller: Caller, run_id: str, *, after: int = 0, limit: int | None = None) -> Trace:
+        """Return what a run and all below it did.
+
+        Args:
+            after: only the steps that begin behind this event, which is the `through_seq` of an earlier trace.
+            limit: events after which to end at the next whole step; None: everything.
+
+        Raises:
+            NotFound: no such run.
+        """
         run = await get_run(self._store, caller, run_id)
-        entries = await self._reading.entries(caller, run_id)
+        entries, through_seq, has_more = await self._stretch(caller, run_id, after, limit)
         begun = {e.child_run_id: e.task_id for entry in entries for e in entry.events if isinstance(e, ev.TaskStarted)}
         children = []
         for child_id, task_id in begun.items():
             with suppress(NotFound):  # it was deleted
                 children.append((task_id, await self.trace(caller, child_id)))
-        return Trace(run=run, steps=steps_of(entries), children=children)
+        steps = steps_of(entries)
+        return Trace(run=run, steps=steps, children=children, through_seq=through_seq, has_more=has_more)
+
+    async def _stretch(
+        self, caller: Caller, run_id: str, after: int, limit: int | None
+    ) -> tuple[list[Entry], int, bool]:
+        """Return the entries behind `after`, where their last whole step ends, and whether that was enough."""
+        found: list[Entry] = []
+        at = through = after
+        size = MOST_ENTRIES if limit is None else FEW_ENTRIES
+        while len(found) < MAX_ENTRIES:
+            batch = await self._store.read_entries(caller.group_id, run_id, after=at, limit=size)
+            if not batch:
+                break
+            batch[0] = behind(batch[0], at)
+            enough_at = None if limit is None else after + limit
+            through = last_whole(batch, enough_at=enough_at) or through
+            if enough_at is not None and through >= enough_at:
+                found += [until(entry, through) for entry in batch if entry.first_seq <= through]
+                return found, through, True
+            found += batch
+            at = batch[-1].last_seq
+            size = min(2 * size, MOST_ENTRIES)
+        return found, through, False
 
     async def journals(self, caller: Caller, run_id: str) -> list[tuple[Entry, Place | None]]:
         """Return the entries of a run and of all below it, by time, with their runs' places. Raises `NotFound`."""

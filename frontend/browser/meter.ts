@@ -51,6 +51,18 @@ export class Meter {
     }, href);
   }
 
+  /** Milliseconds until a click on the third row has selected it, and a frame has passed. */
+  untilSelected(): Promise<number> {
+    return this.page.evaluate(async () => {
+      const frame = () => new Promise((done) => requestAnimationFrame(done));
+      const start = performance.now();
+      const row = () => document.querySelectorAll<HTMLElement>(".grid-row")[2];
+      row()?.click();
+      while (row()?.getAttribute("aria-selected") !== "true") await frame();
+      return performance.now() - start;
+    });
+  }
+
   private async busyMs(): Promise<number> {
     const { metrics } = await this.session.send("Performance.getMetrics");
     return (metrics.find(({ name }) => name === "TaskDuration")?.value ?? 0) * 1_000;

@@ -75,6 +75,20 @@ async def test_a_run_is_told_whole(world: World, provider: ScriptedProvider):
         await engine.reading.detail(ANN, "none")
 
 
+async def test_a_trace_is_read_in_parts_without_gap_or_repetition(world: World, provider: ScriptedProvider):
+    engine, run, _ = await _source(world, provider)
+    whole = await engine.trees.trace(ANN, run.id)
+    assert ([step.step for step in whole.steps], whole.has_more) == ([1, 2, 3], False)
+    for limit in range(1, len(await replay(engine, run.id)) + 2):
+        parts = [await engine.trees.trace(ANN, run.id, limit=limit)]
+        while parts[-1].has_more:
+            parts.append(await engine.trees.trace(ANN, run.id, after=parts[-1].through_seq, limit=limit))
+        assert [step for part in parts for step in part.steps] == whole.steps
+        assert parts[-1].through_seq == whole.through_seq
+    assert [step.step for step in (await engine.trees.trace(ANN, run.id, limit=1)).steps] == [1]
+    assert not (await engine.trees.trace(ANN, run.id, after=10**15)).steps
+
+
 async def test_steps_have_their_tools_and_cost(world: World, provider: ScriptedProvider):
     engine, run, ids = await _source(world, provider)
     steps = await engine.reading.steps(ANN, run.id)

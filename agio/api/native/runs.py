@@ -183,10 +183,31 @@ async def run_messages(
     return listed(rows, len(messages), limit, offset)
 
 
-@router.get("/{run_id}/trace", operation_id="runTrace", summary="Read a run as a span tree", responses=documented(404))
-async def run_trace(run_id: RunPath, engine: EngineDep, caller: CallerDep) -> Span:
-    """Run → step → model or tool call; and child runs, of a workflow or of an agent with coworkers."""
-    return view_trace(await engine.trees.trace(caller, run_id))
+@router.get(
+    "/{run_id}/trace",
+    operation_id="runTrace",
+    summary="Read a run as a span tree",
+    response_model=Span,
+    responses=documented(404),
+)
+async def run_trace(
+    run_id: RunPath,
+    engine: EngineDep,
+    caller: CallerDep,
+    after: Annotated[int, Query(ge=0, le=10**15, description="A `through_seq`: only steps that begin behind it.")] = 0,
+    limit: Annotated[
+        int | None, Query(ge=1, le=100_000, description="Enough events; the step that they end in is whole.")
+    ] = None,
+) -> Response:
+    """Run → step → model or tool call; and child runs, of a workflow or of an agent with coworkers.
+
+    The run's attributes say how far its steps are whole (`through_seq`, to go on from) and whether `limit` ended the
+    reading there (`has_more`).
+    """
+    trace = await engine.trees.trace(caller, run_id, after=after, limit=limit)
+    span = view_trace(trace)
+    span.attributes |= {"through_seq": trace.through_seq, "has_more": trace.has_more}
+    return Response(span.model_dump_json(), media_type="application/json")
 
 
 ACCEPTED: dict[int | str, dict[str, Any]] = {200: {"description": "It is so already.", "model": CommandAnswer}}

@@ -60,8 +60,7 @@ export function timelineRows(root: Span, view: TimelineView): readonly TimelineR
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     const { span, depth, parentId } = next;
     if (kept !== null && !kept.has(span.id)) continue;
-    const step =
-      span.kind === "step" ? (numberOf(span.attributes?.step) ?? stepOfName(span.name)) : next.step;
+    const step = stepNumber(span) ?? next.step;
     const children = (span.children ?? []).filter(({ kind }) => !(view.keyOnly && kind === "model"));
     const open = kept !== null || !view.closed.has(span.id);
     const usage = usageOf(span);
@@ -87,9 +86,21 @@ export function timelineRows(root: Span, view: TimelineView): readonly TimelineR
   return rows;
 }
 
-function stepOfName(name: string): number | null {
+/** Returns the number of the step that a span is, or belongs to; null: it is none, or not there. */
+export function stepOfSpan(root: Span, id: string, within: number | null = null): number | null {
+  const step = stepNumber(root) ?? within;
+  if (root.id === id) return step;
+  for (const child of root.children ?? []) {
+    const found = stepOfSpan(child, id, step);
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+function stepNumber({ kind, name, attributes = {} }: Span): number | null {
+  if (kind !== "step") return null;
   const digits = /(\d+)$/.exec(name)?.[1];
-  return digits === undefined ? null : Number(digits);
+  return numberOf(attributes.step) ?? (digits === undefined ? null : Number(digits));
 }
 
 /** Ids of the spans that have the text, their ancestors and what is below them. */

@@ -1716,7 +1716,10 @@ export interface paths {
         };
         get: {
             parameters: {
-                query?: never;
+                query?: {
+                    after?: number;
+                    limit?: number | null;
+                };
                 header?: never;
                 path: {
                     run_id: string;

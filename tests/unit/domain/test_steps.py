@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from agio.domain import events as ev
-from agio.domain.journal import Entry
+from agio.domain.journal import Entry, until
 from agio.domain.metrics import Metrics, Usage
 from agio.domain.status import RunStatus
-from agio.domain.steps import ToolUse, steps_of
+from agio.domain.steps import ToolUse, last_whole, steps_of
 from agio.testing.conformance.records import instant, last_event, make_entry
 from tests.unit.domain.samples import a_checkpoint, answer, asks, result, run_in
 
@@ -218,3 +218,14 @@ def test_step_that_goes_on_with_earlier_tools_asks_no_model():
 def test_failure_while_tools_are_called_is_no_model_calls():
     (step,) = steps_of(journal((began(),), (said("hm"), called()), (last_event(RunStatus.FAILED),)))
     assert [use.status for use in step.model_calls] == ["completed"]
+
+
+def test_a_journal_can_be_cut_where_a_step_is_whole():
+    text = ev.Deltas(of="content", step=1, message_id="m", contents=("a", "b"))
+    entries = journal((began(), text), (said("ab"), done(), began(2), text), (done(2), began(3)))
+    assert last_whole(entries) == 9
+    assert [last_whole(entries, enough_at=seq) for seq in (1, 5, 6, 9, 10)] == [5, 5, 9, 9, 9]
+    assert last_whole(entries[:1]) is None
+    assert until(entries[1], 5).events == (said("ab"), done())
+    assert (until(entries[1], 5).last_seq, until(entries[1], 8)) == (5, entries[1])
+    assert [step.step for step in steps_of([entries[0], until(entries[1], 5)])] == [1]

@@ -4,6 +4,8 @@ import { keepPreviousData, QueryClient, queryOptions } from "@tanstack/react-que
 import type { Client } from "../../core/client";
 import { ApiError } from "../../core/problem";
 import { isRunStatus } from "../../core/status";
+import type { Span } from "../../core/timeline";
+import { readTrace } from "../../core/trace";
 
 /** Lists are looked at again this often while their page is seen; a run that is followed tells by itself. */
 const LIST_MS = 4_000;
@@ -63,10 +65,18 @@ export const queries = {
       queryKey: ["run", runId, "view"],
       queryFn: ({ signal }) => client.get("/api/runs/{run_id}", { path: { run_id: runId }, signal }),
     }),
+  /** Comes in parts: what is there of it is shown, and what is known is not read again. */
   trace: (client: Client, runId: string) =>
     queryOptions({
       queryKey: ["run", runId, "trace"],
-      queryFn: ({ signal }) => client.get("/api/runs/{run_id}/trace", { path: { run_id: runId }, signal }),
+      queryFn: ({ signal, client: cache, queryKey }) =>
+        readTrace(
+          cache.getQueryData<Span>(queryKey),
+          (query) => client.get("/api/runs/{run_id}/trace", { path: { run_id: runId }, query, signal }),
+          (part) => cache.setQueryData(queryKey, part),
+        ),
+      // Comparing thousands of spans with themselves costs more than drawing the few that are seen.
+      structuralSharing: false,
     }),
   /** The page of the step list that has the step. */
   step: (client: Client, runId: string, step: number) =>

@@ -220,7 +220,8 @@ export function makeRouter(history?: RouterHistory) {
     routeTree,
     history,
     basepath: "/ui",
-    defaultPreload: false,
+    // There are no loaders: what is fetched is the code of a screen that somebody points at.
+    defaultPreload: "intent",
     parseSearch: (text) => Object.fromEntries(new URLSearchParams(text)),
     stringifySearch: (search) => {
       const query = new URLSearchParams();

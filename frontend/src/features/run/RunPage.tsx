@@ -1,10 +1,10 @@
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { usePrefetchQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useCallback, useMemo, useState } from "react";
 import type { Schemas } from "../../core/client";
 import { checkpointOfStep } from "../../core/lanes";
 import { isEnded, isRunStatus } from "../../core/status";
-import { timelineRows } from "../../core/timeline";
+import { stepOfSpan } from "../../core/timeline";
 import { Banner } from "../../ui/Banner";
 import { Tabs } from "../../ui/Tabs";
 import { useWords } from "../../ui/words";
@@ -28,6 +28,8 @@ export function RunPage() {
   const { run: runId } = useParams({ from: "/runs/$run" });
   const { client } = useServices();
   const query = useQuery(queries.run(client, runId));
+  // Asked for beside the run, not behind it.
+  usePrefetchQuery(queries.trace(client, runId));
   return (
     <div className="page run-page">
       <Loaded query={query} lines={2}>
@@ -53,16 +55,19 @@ function Detail({ run }: { run: Schemas["RunView"] }) {
   const tree = useQuery(queries.tree(client, run.session_id));
   useRunNews(
     run,
-    useCallback(() => {
-      void queryClient.invalidateQueries({ queryKey: ["run", run.id] });
-      void queryClient.invalidateQueries({ queryKey: ["tree", run.session_id] });
-    }, [queryClient, run.id, run.session_id]),
+    useCallback(
+      (rewound) => {
+        if (rewound) void queryClient.resetQueries({ queryKey: queries.trace(client, run.id).queryKey });
+        void queryClient.invalidateQueries({ queryKey: ["run", run.id] });
+        void queryClient.invalidateQueries({ queryKey: ["tree", run.session_id] });
+      },
+      [client, queryClient, run.id, run.session_id],
+    ),
   );
 
   const spanStep = useMemo(() => {
     if (trace.data === undefined || search.span === undefined) return null;
-    const rows = timelineRows(trace.data, { closed: new Set(), keyOnly: false, find: "" });
-    return rows.find(({ id }) => id === search.span)?.step ?? null;
+    return stepOfSpan(trace.data, search.span);
   }, [trace.data, search.span]);
   const checkpoints = tree.data?.checkpoints ?? [];
   const picked = checkpoints.find(({ id }) => id === search.ckpt) ?? null;

@@ -12,6 +12,7 @@ import {
   timelineRows,
   timeScale,
 } from "../../core/timeline";
+import { isPartial } from "../../core/trace";
 import { Check, Field } from "../../ui/Field";
 import { Icon, type IconName } from "../../ui/Icon";
 import { useWords } from "../../ui/words";
@@ -47,9 +48,14 @@ export function Waterfall(props: WaterfallProps) {
   const [following, setFollowing] = useState(true);
   const [brush, setBrush] = useState<readonly [number, number]>([0, 100]);
   const rows = useMemo(() => timelineRows(trace, { closed, keyOnly, find }), [trace, closed, keyOnly, find]);
-  const whole = extentOf(rows, now);
-  const window = whole === null ? null : windowOf(whole, brush);
-  const scale = window === null ? null : timeScale(rows, window, now, collapse);
+  const partial = isPartial(trace);
+  const whole = useMemo(() => extentOf(rows, now), [rows, now]);
+  const window = useMemo(() => (whole === null ? null : windowOf(whole, brush)), [whole, brush]);
+  const scale = useMemo(
+    // What is not there yet would look like idle time.
+    () => (window === null ? null : timeScale(rows, window, now, collapse && !partial)),
+    [rows, window, now, collapse, partial],
+  );
   const current =
     rows.find(({ id }) => id === selected) ??
     rows.find(({ kind, step }) => kind === "step" && step === selectedStep);
@@ -65,6 +71,7 @@ export function Waterfall(props: WaterfallProps) {
       {whole !== null && <Brush value={brush} onChange={setBrush} span={whole.toMs - whole.fromMs} />}
       <Grid
         rows={rows}
+        partial={partial}
         scale={scale}
         window={window}
         now={now}
@@ -128,6 +135,8 @@ function Brush({ value: [from, to], span, onChange }: BrushProps) {
 
 interface GridProps {
   readonly rows: readonly TimelineRow[];
+  /** More rows are on their way. */
+  readonly partial: boolean;
   readonly scale: TimeScale | null;
   readonly window: TimeWindow | null;
   readonly now: number;
@@ -139,7 +148,7 @@ interface GridProps {
 }
 
 function Grid(props: GridProps) {
-  const { rows, scale, window, now, current, follow, onLeaveEnd, onToggle, onSelect } = props;
+  const { rows, partial, scale, window, now, current, follow, onLeaveEnd, onToggle, onSelect } = props;
   const words = useWords();
   const box = useRef<HTMLDivElement>(null);
   const virtual = useVirtualizer({
@@ -171,13 +180,14 @@ function Grid(props: GridProps) {
       className="grid-box"
       role="treegrid"
       aria-label={words.run.waterfall}
-      aria-rowcount={rows.length}
+      aria-rowcount={partial ? -1 : rows.length}
+      aria-busy={partial}
       aria-activedescendant={at >= 0 ? `row-${at}` : undefined}
       tabIndex={0}
       onKeyDown={onKeyDown}
       onWheel={onLeaveEnd}
     >
-      {rows.length <= 1 && <p className="quiet small none">{words.run.noSteps}</p>}
+      {rows.length <= 1 && !partial && <p className="quiet small none">{words.run.noSteps}</p>}
       <div className="grid-body" role="rowgroup" style={{ height: virtual.getTotalSize() }}>
         {virtual.getVirtualItems().map(({ index, start }) => {
           const row = rows[index];

@@ -9,7 +9,7 @@ const QUIET = new Set(["content_delta", "reasoning_delta"]);
 /** As often as the page reads anew at most. */
 const GAP_MS = 600;
 
-export function useRunNews(run: Schemas["RunView"], onNews: () => void): void {
+export function useRunNews(run: Schemas["RunView"], onNews: (rewound: boolean) => void): void {
   const { streams } = useServices();
   const { id, last_seq } = run;
   const from = useRef(last_seq);
@@ -19,7 +19,7 @@ export function useRunNews(run: Schemas["RunView"], onNews: () => void): void {
     const read = () => {
       timer = undefined;
       readAtMs = Date.now();
-      onNews();
+      onNews(false);
     };
     const leave = streams.follow(id, from.current, {
       onFrames: (frames) => {
@@ -27,8 +27,8 @@ export function useRunNews(run: Schemas["RunView"], onNews: () => void): void {
         timer = setTimeout(read, Math.max(0, readAtMs + GAP_MS - Date.now()));
       },
       onConnection: () => undefined,
-      onRewind: onNews,
-      onEnd: onNews,
+      onRewind: () => onNews(true),
+      onEnd: () => onNews(false),
     });
     return () => {
       clearTimeout(timer);

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { type KeyboardEvent, useState } from "react";
+import { type KeyboardEvent, useEffect, useState } from "react";
 import type { Schemas } from "../../core/client";
 import { clock, cost, count, duration, span } from "../../core/format";
 import { shortId } from "../../core/ids";
@@ -27,6 +27,8 @@ export function RunsPage() {
   const runs = useQuery(queries.runs(client, { status, agent, q }, limit));
   const agents = useQuery(queries.agents(client));
   const marked = marks === "" ? [] : marks.split(",");
+  // Where one goes from here.
+  useEffect(() => void import("../run/RunPage"), []);
   const filter = (change: { status?: string; agent?: string; q?: string; marks?: string }) =>
     void navigate({ search: (old) => ({ ...old, ...change }), replace: true });
   const toggle = (id: string) => {
