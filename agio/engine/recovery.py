@@ -8,7 +8,9 @@ from agio.domain import events as ev
 from agio.domain.approvals import Approval
 from agio.domain.checkpoints import Checkpoint
 from agio.domain.errors import LeaseLost
+from agio.domain.ids import split_checkpoint_id
 from agio.domain.journal import Entry, unfold
+from agio.domain.messages import Message
 from agio.domain.metrics import Metrics, Usage
 from agio.domain.runs import Run
 from agio.engine.state import RunState
@@ -38,19 +40,18 @@ async def load_state(store: RunStore, run: Run) -> RunState:
 
 async def _load(store: RunStore, run: Run) -> RunState | None:
     """Return the state, None where an earlier owner wrote while it was read."""
-    spec, snapshot, last, messages, approvals, restored_from = await asyncio.gather(
+    spec, snapshot, (messages, approvals), restored_from = await asyncio.gather(
         store.get_spec(run.group_id, run.id),
         store.get_snapshot(run.group_id, run.agent_digest),
-        store.last_checkpoint(run.group_id, run.id),
-        store.read_messages(run.group_id, run.branch_id),
-        _approvals_if_any(store, run),
+        _conversation(store, run),
         _restored_from(store, run),
     )
+    entries = await _entries_after(store, run, _known_checkpoint(run) - 1)
+    last = next((entry.checkpoint for entry in reversed(entries) if entry.checkpoint is not None), None)
     own = last if last is not None and last.attempt == run.attempt else None
-    entries = await _entries_after(store, run, last.seq - 1 if last else 0)
     if entries and entries[-1].epoch > run.epoch:
         raise LeaseLost(f"run {run.id!r} has an entry of epoch {entries[-1].epoch}; the reader has epoch {run.epoch}")
-    if _is_torn(run, last, len(messages), entries):
+    if _is_torn(run, len(messages), entries):
         return None
     state = RunState(
         run=run,
@@ -74,13 +75,16 @@ async def _load(store: RunStore, run: Run) -> RunState | None:
     return state
 
 
-def _is_torn(run: Run, last: Checkpoint | None, position: int, entries: Iterable[Entry]) -> bool:
-    """Say whether the journal, which is read last, has what the other parts do not know of."""
-    known = last.seq if last else 0
+def _known_checkpoint(run: Run) -> int:
+    """Return where the record's last checkpoint is, 1 where it has none; the journal may have a later one."""
+    found = split_checkpoint_id(run.last_checkpoint_id) if run.last_checkpoint_id is not None else None
+    return found[1] if found is not None else 1
+
+
+def _is_torn(run: Run, position: int, entries: Iterable[Entry]) -> bool:
+    """Say whether the journal, which is read last, has messages that the conversation lacks."""
     return any(
-        (entry.checkpoint is not None and entry.checkpoint.seq > known)
-        or (entry.branch_id == run.branch_id and (entry.position or 0) + len(entry.messages) > position)
-        for entry in entries
+        entry.branch_id == run.branch_id and (entry.position or 0) + len(entry.messages) > position for entry in entries
     )
 
 
@@ -107,9 +111,12 @@ def _metrics(run: Run, last: Checkpoint | None) -> Metrics:
     return replace(last.metrics, time_to_first_token_ms=first)
 
 
-async def _approvals_if_any(store: RunStore, run: Run) -> dict[str, Approval]:
-    may_have_asked = run.epoch > 1 or bool(run.pending_approvals)
-    return await load_approvals(store, run) if may_have_asked else {}
+async def _conversation(store: RunStore, run: Run) -> tuple[list[Message], dict[str, Approval]]:
+    """Return the messages of the branch, and the approvals of the run if it can have asked for any."""
+    messages = await store.read_messages(run.group_id, run.branch_id)
+    has_calls = run.attempt > 1 or any(message.tool_calls for message in messages)
+    may_have_asked = bool(run.pending_approvals) or (run.epoch > 1 and has_calls)
+    return messages, await load_approvals(store, run) if may_have_asked else {}
 
 
 async def load_approvals(store: RunStore, run: Run) -> dict[str, Approval]:

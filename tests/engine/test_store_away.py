@@ -120,7 +120,6 @@ async def test_the_end_is_written_once(world: World, provider: ScriptedProvider,
         "sweep",
         "get_spec",
         "get_snapshot",
-        "last_checkpoint",
         "read_messages",
         "read_entries",
         "get_run",
@@ -324,6 +323,7 @@ async def test_readers_are_told_that_the_store_is_away(world: World, provider: S
     provider.add(Answer(Silence()))
     engine = await world.add_process()
     run = await start(engine)
+    await become(lambda: provider.calls == 1)  # its owner has read what it reads
     faults(engine).on("read_entries", Away(1))
     with pytest.raises(StoreUnavailable):
         await read(engine, run.id)

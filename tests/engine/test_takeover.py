@@ -54,7 +54,7 @@ async def test_an_owner_that_reads_its_successors_entries_writes_nothing(
     provider._default = lambda request: Answer("a zombie")
     first = await world.add_process()
     slow = Hold()
-    faults(first).on("last_checkpoint", slow)
+    faults(first).on("get_spec", slow)
     run = await start(first)
     await reached(slow)
     await silence(first)

@@ -37,6 +37,9 @@ class CatalogMethods(Part):
         offset: int = 0,
         newest_first: bool = False,
     ) -> Page[T]:
+        if not where and text is None and limit is None and not offset and not newest_first:
+            records = await self._kinds[kind].all(group_id)
+            return Page(items=records, total=len(records))
         found = condition(kind, group_id, where or {}, text)
         return await self._kinds[kind].page(found, limit=limit, offset=offset, newest_first=newest_first)
 

@@ -3,8 +3,9 @@
 import itertools
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -20,6 +21,7 @@ from pymongo.write_concern import WriteConcern
 from agio.domain.errors import AgioError, Invalid, StoreUnavailable, Unsupported
 from agio.storage.mongo.commits import Commits
 from agio.storage.mongo.failures import MONGO_ERRORS, outside_name, secrets_of, unusable_url
+from agio.storage.mongo.gathering import Gathering
 from agio.storage.port import StoreSettings
 
 Document: TypeAlias = dict[str, Any]
@@ -61,6 +63,8 @@ class Database:
         self._client: Client | None = None
         self._database: AsyncDatabase[Document] | None = None
         self._collections: dict[str, Collection] = {}
+        self._lookups: dict[tuple[str, tuple[str, ...]], Gathering[str, Document]] = {}
+        """By collection and fields."""
         self._secrets = secrets_of(settings.url)
         self._stamps = itertools.count(int.from_bytes(os.urandom(7)))
         self.hello: Document = {}
@@ -116,6 +120,21 @@ class Database:
         self._collections.clear()
         if client is not None and client is not self._given:
             await client.close()
+
+    async def look_up(self, collection: str, key: str, *fields: str) -> Document | None:
+        """Return the document with this key, or these fields of it; None where there is none. It is not to be changed.
+
+        Look-ups of many tasks at the same moment are one call.
+        """
+        lookups = self._lookups.get((collection, fields))
+        if lookups is None:
+            lookups = self._lookups[collection, fields] = Gathering(partial(self._documents, collection, fields))
+        return await lookups.get(key)
+
+    async def _documents(self, collection: str, fields: Sequence[str], found: Sequence[str]) -> dict[str, Document]:
+        wanted = {"_id": found[0] if len(found) == 1 else {"$in": list(found)}}
+        documents = self[collection].find(wanted, list(fields) or None)
+        return {document["_id"]: document for document in await documents.to_list(None)}
 
     async def ping(self) -> None:
         """Return when the server answers, or raise a PyMongo error soon."""

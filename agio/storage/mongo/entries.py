@@ -112,8 +112,8 @@ class Entries:
         if state.spec in self._begun:
             return
         key = keys.entry(state.run.id, 1)
-        if await self._database[JOURNAL].find_one({"_id": key}, {"_id": 1}) is None:
-            spec = await self._database[SPECS].find_one({"_id": state.spec}, {"first": 1})
+        if await self._database.look_up(JOURNAL, key, "_id") is None:
+            spec = await self._database.look_up(SPECS, state.spec, "first")
             if spec is None:  # the run was deleted meanwhile
                 return
             await insert_absent(self._database, JOURNAL, spec["first"])

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeAlias
 
 from agio.domain.agents import AgentSnapshot
 from agio.domain.branches import Branch, Segment, lineage_edits, lineage_segments
@@ -15,8 +16,12 @@ from agio.storage.codec import load_messages
 from agio.storage.mongo import keys
 from agio.storage.mongo.calls import Part, read, write
 from agio.storage.mongo.database import Document
+from agio.storage.mongo.gathering import Gathering
 from agio.storage.mongo.schema import JOURNAL
 from agio.storage.port import BRANCHES, Page
+
+Stretch: TypeAlias = tuple[str, str, int, int | None]
+"""Group, branch, and from which position to which one (not included; None: to the end) entries begin."""
 
 _CHECKPOINT: Document = {"checkpoint": 1, "note": 1}
 
@@ -99,12 +104,8 @@ class EntryMethods(Part):
 
     async def _segment(self, group_id: str, segment: Segment, *, cut: bool) -> dict[int, Message]:
         """Return the messages of a segment by their positions; `cut`: it may begin within an entry."""
-        within: Document = {"$gte": await self._entry_at(group_id, segment) if cut else segment.start}
-        if segment.end is not None:
-            within["$lt"] = segment.end
-        wanted = {"group_id": group_id, "branch_id": segment.branch_id, "position": within}
-        found = self._database[JOURNAL].find(wanted, {"position": 1, "messages": 1})
-        documents = await found.sort("position", 1).to_list(None)
+        first = await self._entry_at(group_id, segment) if cut else segment.start
+        documents = await self._stretches.get((group_id, segment.branch_id, first, segment.end)) or []
         texts = await self._blobs.expand_all(
             [(keys.split_entry(each["_id"])[0], each["messages"]) for each in documents]
         )
@@ -113,6 +114,28 @@ class EntryMethods(Part):
             for document, text in zip(documents, texts, strict=True)
             for position, message in enumerate(load_messages(text), document["position"])
             if position >= segment.start and (segment.end is None or position < segment.end)
+        }
+
+    @cached_property
+    def _stretches(self) -> Gathering[Stretch, list[Document]]:
+        return Gathering(self._read_stretches)
+
+    async def _read_stretches(self, stretches: Sequence[Stretch]) -> dict[Stretch, list[Document]]:
+        """Return the documents of entries with messages, by stretch, in the order of their positions."""
+        wanted = [_within(stretch) for stretch in stretches]
+        where = wanted[0] if len(wanted) == 1 else {"$or": wanted}
+        shown = {"group_id": 1, "branch_id": 1, "position": 1, "messages": 1}
+        found = await self._database[JOURNAL].find(where, shown).sort("position", 1).to_list(None)
+        of_branch: dict[tuple[str, str], list[Document]] = {}
+        for document in found:
+            of_branch.setdefault((document["group_id"], document["branch_id"]), []).append(document)
+        return {
+            (group_id, branch_id, first, end): [
+                document
+                for document in of_branch.get((group_id, branch_id), ())
+                if first <= document["position"] and (end is None or document["position"] < end)
+            ]
+            for group_id, branch_id, first, end in stretches
         }
 
     async def _entry_at(self, group_id: str, segment: Segment) -> int:
@@ -203,6 +226,12 @@ class CheckpointMethods(Part):
     @write
     async def put_snapshot(self, group_id: str, snapshot: AgentSnapshot) -> None:
         await self._snapshots.keep(group_id, snapshot)
+
+
+def _within(stretch: Stretch) -> Document:
+    group_id, branch_id, first, end = stretch
+    position = {"$gte": first} if end is None else {"$gte": first, "$lt": end}
+    return {"group_id": group_id, "branch_id": branch_id, "position": position}
 
 
 def _unbroken(documents: Sequence[Document], seq: int) -> list[Document]:

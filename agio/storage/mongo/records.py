@@ -1,7 +1,7 @@
 """Small records, one document each: fields to find them by, the record as text, and compare-and-swap on `rev`."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from pymongo.errors import DuplicateKeyError
@@ -11,6 +11,7 @@ from agio.storage.codec import dump_record, load_record, to_micros
 from agio.storage.mongo import keys
 from agio.storage.mongo.blobs import Blobs
 from agio.storage.mongo.database import Database, Document
+from agio.storage.mongo.gathering import Gathering
 from agio.storage.mongo.inserts import insert_absent, insert_new
 from agio.storage.mongo.run_records import KEPT_WRITES
 from agio.storage.port import Page
@@ -34,6 +35,7 @@ class Records(Generic[T]):
         self._collection = collection
         self._type = record_type
         self._fields = fields
+        self._groups = Gathering(self._read_groups)
         self._noun = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", record_type.__name__).lower()
 
     async def insert(self, record: T) -> None:
@@ -89,13 +91,29 @@ class Records(Generic[T]):
     async def page(self, where: Document, *, limit: int | None, offset: int = 0, newest_first: bool = False) -> Page[T]:
         """Return records by time of creation."""
         collection = self._database[self._collection]
-        total = await collection.count_documents(where)
-        if limit == 0 or offset >= total:
-            return Page(items=[], total=total)
-        direction = -1 if newest_first else 1
-        found = collection.find(where).sort([("created_at", direction), ("_id", direction)])
-        documents = await found.skip(offset).limit(limit or 0).to_list(None)
+        documents: list[Document] = []
+        if limit != 0:
+            direction = -1 if newest_first else 1
+            found = collection.find(where).sort([("created_at", direction), ("_id", direction)])
+            documents = await found.skip(offset).limit(limit or 0).to_list(None)
+        if (documents or not offset) and (limit is None or len(documents) < limit):
+            total = offset + len(documents)
+        else:
+            total = await collection.count_documents(where)
         return Page(items=await self._load_all(documents), total=total)
+
+    async def all(self, group_id: str) -> list[T]:
+        """Return all records of a group by time of creation; many tasks that ask at the same moment ask once."""
+        return list(await self._groups.get(group_id) or ())
+
+    async def _read_groups(self, group_ids: Sequence[str]) -> dict[str, list[T]]:
+        found: dict[str, list[T]] = {}
+        where = {"group_id": {"$in": list(group_ids)}}
+        documents = self._database[self._collection].find(where).sort([("created_at", 1), ("_id", 1)])
+        read = await documents.to_list(None)
+        for document, record in zip(read, await self._load_all(read), strict=True):
+            found.setdefault(document["group_id"], []).append(record)
+        return found
 
     async def first(self, where: Document, *, by: str, limit: int) -> list[T]:
         """Return the records that fit and have the smallest `by`, in its order."""
@@ -159,8 +177,8 @@ class Records(Generic[T]):
 
     async def _find(self, group_id: str, record_id: str) -> Document:
         key = keys.in_group(group_id, record_id)
-        found = await self._database[self._collection].find_one({"_id": key, "group_id": group_id})
-        if found is None:
+        found = await self._database.look_up(self._collection, key)
+        if found is None or found.get("group_id") != group_id:
             raise self._absent(record_id)
         return found
 

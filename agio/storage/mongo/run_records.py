@@ -191,8 +191,8 @@ class RunRecords:
 
     async def get(self, group_id: str, run_id: str) -> RunState:
         """Return the state of a run of the group. Raises `NotFound`."""
-        document = await self._database[RUNS].find_one({"_id": run_id, "group_id": group_id})
-        if document is None:
+        document = await self._database.look_up(RUNS, run_id)
+        if document is None or document.get("group_id") != group_id:
             raise NotFound(f"there is no run {run_id!r}")
         return await self.load(document)
 

@@ -29,8 +29,9 @@ class RunMethods(Creation):
 
     @read
     async def get_spec(self, group_id: str, run_id: str) -> RunSpec:
-        run = await self._database[RUNS].find_one({"_id": run_id, "group_id": group_id}, {"spec": 1})
-        spec = await self._database[SPECS].find_one({"_id": run["spec"]}, {"doc": 1}) if run else None
+        run = await self._database.look_up(RUNS, run_id, "group_id", "spec")
+        is_known = run is not None and run.get("group_id") == group_id
+        spec = await self._database.look_up(SPECS, run["spec"], "doc") if run and is_known else None
         if spec is None:
             raise NotFound(f"there is no run {run_id!r}")
         return load_record(await self._blobs.expand(run_id, spec["doc"]), RunSpec)

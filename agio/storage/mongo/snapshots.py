@@ -42,8 +42,8 @@ class Snapshots:
     async def get(self, group_id: str, digest: str) -> AgentSnapshot:
         """Return a snapshot. Raises `NotFound`."""
         key = keys.in_group(group_id, digest)
-        found = await self._database[SNAPSHOTS].find_one({"_id": key, "group_id": group_id})
-        if found is None:
+        found = await self._database.look_up(SNAPSHOTS, key)
+        if found is None or found.get("group_id") != group_id:
             raise NotFound(f"there is no agent snapshot {digest!r}")
         return load_record(await self._blobs.expand(_owner(key), found["doc"]), AgentSnapshot)
 
