@@ -18,6 +18,7 @@ from tests.engine.world import (
     Hold,
     World,
     appends,
+    become,
     check_request,
     check_sequence,
     faults,
