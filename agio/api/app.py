@@ -44,6 +44,7 @@ from agio.api.native import (
     workflows,
 )
 from agio.api.openapi import describe
+from agio.api.routes import add_routes, work_out
 from agio.api.tracing import CallersTrace
 from agio.bootstrap import DeclaredAgent, find_ui, make_access, make_runtime
 from agio.bootstrap.access import read_limit
@@ -115,6 +116,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        work_out(app)
         await made.start()
         try:
             yield
@@ -153,11 +155,10 @@ def _make_app(title: str, version: str, lifespan: Callable[[FastAPI], Any]) -> F
 
 def _add_routes(app: FastAPI, settings: Settings, ui_dir: Path | None) -> None:
     for router in ROUTERS:
-        app.include_router(router, prefix="/api")
-        app.include_router(router, prefix="/api/v1", include_in_schema=False)
-    app.include_router(meta.probes)
-    app.include_router(login.router)
-    app.include_router(metrics.router)
+        add_routes(app, router, prefix="/api")
+        add_routes(app, router, prefix="/api/v1", include_in_schema=False)
+    for router in (meta.probes, login.router, metrics.router):
+        add_routes(app, router)
     describe(app)
     protocols.install(app, settings.wires)
     if settings.docs_enabled:

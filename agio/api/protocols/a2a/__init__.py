@@ -10,13 +10,14 @@ from fastapi import FastAPI
 
 from agio.api.protocols.a2a import push, routes
 from agio.api.protocols.plain import add_tag
+from agio.api.routes import add_routes
 
 
 def install(app: FastAPI) -> None:
     """Add the wire's routes and its tag, and let webhooks speak it."""
     # It logs whole requests, with a trace for each that is malformed; what goes wrong in here is logged by us.
     logging.getLogger("a2a").setLevel(logging.CRITICAL)
-    app.include_router(routes.router)
+    add_routes(app, routes.router)
     add_tag(app, "a2a", "Agent2Agent 1.0 and 0.3 below `/a2a/{agent_id}`; agent cards.")
     engine = app.state.runtime.engine
     engine.worker.dispatcher.forms |= push.forms(engine)

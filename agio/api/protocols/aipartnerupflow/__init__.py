@@ -7,10 +7,11 @@ from fastapi import FastAPI
 
 from agio.api.protocols.aipartnerupflow import routes, socket
 from agio.api.protocols.plain import add_tag
+from agio.api.routes import add_routes
 
 
 def install(app: FastAPI) -> None:
     """Add the wire's routes and its tag."""
-    app.include_router(routes.router)
-    app.include_router(socket.router)
+    add_routes(app, routes.router)
+    add_routes(app, socket.router)
     add_tag(app, "aipartnerupflow", "Task trees: JSON-RPC at `/` and `/tasks`, and a WebSocket at `/ws`.")

@@ -4,10 +4,11 @@ from fastapi import FastAPI
 
 from agio.api.protocols.firefly import conversations, routes, socket
 from agio.api.protocols.plain import add_tag
+from agio.api.routes import add_routes
 
 
 def install(app: FastAPI) -> None:
     """Add the wire's routes and its tag."""
     for router in (conversations.router, routes.router, socket.router):
-        app.include_router(router)
+        add_routes(app, router)
     add_tag(app, "firefly", "The wire of Firefly's clients. Its WebSocket is `/ws/agents/{name}`.")

@@ -4,6 +4,7 @@ from fastapi import APIRouter, FastAPI
 
 from agio.api.protocols.kasal import api_keys, crews, executions, history, logs, scheduler, tasks, traces
 from agio.api.protocols.plain import add_tag
+from agio.api.routes import add_routes
 
 ROUTERS: tuple[APIRouter, ...] = (
     crews.router,
@@ -20,7 +21,7 @@ ROUTERS: tuple[APIRouter, ...] = (
 def install(app: FastAPI) -> None:
     """Add the wire's routes, under both prefixes, and its tag."""
     for router in ROUTERS:
-        app.include_router(router, prefix="/api")
-        app.include_router(router, prefix="/api/v1", include_in_schema=False)
+        add_routes(app, router, prefix="/api")
+        add_routes(app, router, prefix="/api/v1", include_in_schema=False)
     scheduler.install_reader(app.state.runtime.engine)
     add_tag(app, "kasal", "Kasal's resources: crews, tasks, executions, their history, logs and traces.")
