@@ -3,6 +3,7 @@
 import errno
 import itertools
 import math
+import multiprocessing
 import os
 import socket
 from collections.abc import Mapping, Sequence
@@ -10,12 +11,17 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from uvicorn import _subprocess
+
 from agio.domain.errors import Conflict, Invalid
 from agio.observability.logs import log_config
 from agio.settings import Settings
 
 APP = "agio.api.app:app"
 """Import string of the application: uvicorn takes no object where it starts processes of its own."""
+
+PRELOAD = "agio.api.preload"
+"""What is imported once for all worker processes."""
 
 PROTOCOL = "agio.bootstrap.protocol:BoundedHttpProtocol"
 """Import string of the HTTP protocol."""
@@ -48,6 +54,18 @@ def server_options(settings: Settings) -> dict[str, Any]:
     else:
         options["workers"] = settings.workers
     return options
+
+
+def fork_workers() -> None:
+    """Let uvicorn fork the workers that it starts from a process that has imported the program.
+
+    A worker is there in a tenth of the time, and shares what it does not change. On systems without `fork` each worker
+    starts from nothing, as always with uvicorn's own command.
+    """
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["__main__", PRELOAD])
+        _subprocess.spawn = context  # type: ignore[assignment]  # uvicorn offers no other way to say so
 
 
 def worker_variables(arguments: Mapping[str, Any]) -> dict[str, str]:

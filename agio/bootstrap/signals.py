@@ -68,7 +68,8 @@ async def watch_parent(callback: Callable[[], None]) -> None:
     parent = multiprocessing.parent_process()
     if parent is None:
         return
-    while os.getppid() == parent.pid:  # noqa: ASYNC110 - the kernel tells nobody
+    forked_by = os.getppid()  # the supervisor itself, or what it has its workers forked by
+    while parent.is_alive() and os.getppid() == forked_by:  # noqa: ASYNC110 - the kernel tells nobody
         await asyncio.sleep(LOOK_S)
     log.warning("the supervisor is gone; this process stops", extra={"pid": os.getpid(), "supervisor": parent.pid})
     callback()

@@ -14,7 +14,7 @@ import typer
 import uvicorn
 
 from agio.bootstrap import find_ui, make_providers, make_store
-from agio.bootstrap.serving import APP, check_open, check_port, is_local, server_options, worker_variables
+from agio.bootstrap.serving import APP, check_open, check_port, fork_workers, is_local, server_options, worker_variables
 from agio.cli.output import fail, note, out, settings_or_fail
 from agio.domain.errors import AgioError, StoreUnavailable
 from agio.settings import Settings
@@ -70,6 +70,8 @@ def _start(settings: Settings, arguments: dict[str, Any]) -> None:
     _check_open(settings)
     asyncio.run(_probe_store(settings))
     os.environ.update(worker_variables(arguments))
+    if settings.preload:
+        fork_workers()
     uvicorn.run(APP, **server_options(settings))
 
 

@@ -117,6 +117,8 @@ class Settings(BaseSettings):
     """TCP port to listen on; 0: any free one."""
     workers: Count = 1
     """Server processes on that port."""
+    preload: bool = True
+    """Fork them from a process that has imported the program; false: each starts from nothing."""
     reload: bool = False
     """Start over when a source file changes; for development, with one process."""
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(read_list)] = ("*",)

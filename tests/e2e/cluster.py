@@ -19,6 +19,7 @@ from tests.support.databases import Database
 from tests.support.server import environment, free_port
 
 WORKERS = 4
+APP = "agio.api.app:app"
 PATIENCE_S = 60.0
 """How long anything may take on a busy machine."""
 
@@ -44,12 +45,13 @@ class Cluster:
         variables: Mapping[str, str],
         *,
         size: int = WORKERS,
-        app: str = "agio.api.app:app",
+        app: str = APP,
         options: Sequence[str] = (),
     ) -> None:
         """Args: size: its worker processes; app and options: for the command `uvicorn`."""
         self.database = database
         self.size = size
+        self._usual: Command = "uvicorn" if options or app != APP else "agio serve"
         self._uvicorn = ["-m", "uvicorn", app, "--workers", str(size), *options]
         self.port = free_port()
         self.log = folder / "server.log"
@@ -88,7 +90,7 @@ class Cluster:
         if self._process is not None and self._process.poll() is not None:
             self.kill()
         if self._process is None:
-            self.start("uvicorn")
+            self.start(self._usual)
         self._wait(lambda: len(self.workers()) == self.size and self._answers(), f"{self.size} workers", patience_s)
 
     def _answers(self) -> bool:
@@ -145,6 +147,10 @@ class Cluster:
         """Return which process has accepted the connection from that port."""
         inode = _socket_inode(self.port, client_port)
         return next((pid for pid in self.pids() if inode is not None and _has_socket(pid, inode)), None)
+
+    def forked_by(self) -> set[int]:
+        """Return the parents of the living workers."""
+        return {int(_stat(pid)[1]) for pid in self.pids()}
 
     def cpu_s(self) -> float:
         """Return the processor time that all processes of it have spent."""

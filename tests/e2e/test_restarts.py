@@ -53,6 +53,25 @@ async def test_kill_9_of_everything_loses_nothing(
     assert len(effects.on("/guarded")) == 1
 
 
+async def test_workers_are_forked_from_a_process_that_they_and_the_supervisor_can_lose(
+    client: Client, cluster: Cluster
+):
+    cluster.kill()
+    cluster.start("agio serve")
+    (forked_by,) = cluster.forked_by()
+    assert forked_by != cluster.supervisor.pid
+    run = await client.start(await client.agent(model=model(tokens=600, pace=80)))
+    async with client.follow(run) as reader:
+        await reader.saw("content_delta", 10)
+        os.kill(forked_by, signal.SIGKILL)
+        frames = await reader.all()
+
+    assert [f.data["reason"] for f in frames if f.event == "run_recovered"] == ["drained"]
+    assert shown(frames) == frames[-1].data["response"] == "".join(f"word{n} " for n in range(600))
+    await asyncio.to_thread(cluster.ensure)
+    assert forked_by not in cluster.forked_by()
+
+
 async def test_sigterm_tells_readers_hands_runs_over_and_loses_nothing(client: Client, cluster: Cluster):
     run = await client.start(await client.agent(model=model(tokens=600, pace=80)))
     async with client.follow(run) as reader, client.follow(run) as another:
