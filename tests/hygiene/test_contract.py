@@ -4,16 +4,12 @@ from pathlib import Path
 
 from scripts.contract import PAGE, Item, page, read_items, read_marks, unknown
 
-ITEMS, MARKS = read_items(), read_marks()
 
-
-def test_table_is_not_stale():
-    assert PAGE.read_text(encoding="utf-8") == page(ITEMS, MARKS), "run: python -m scripts.contract"
-
-
-def test_tests_name_items_that_there_are():
-    assert unknown(ITEMS, MARKS) == []
-    assert len({item.id for item in ITEMS}) == len(ITEMS) == 325
+def test_table_is_not_stale_and_tests_name_items_that_there_are():
+    items, marks = read_items(), read_marks()
+    assert PAGE.read_text(encoding="utf-8") == page(items, marks), "run: python -m scripts.contract"
+    assert unknown(items, marks) == []
+    assert len({item.id for item in items}) == len(items) == 325
 
 
 def test_marks_on_tests_and_on_their_parameters_are_found(tmp_path: Path):
