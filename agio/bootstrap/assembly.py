@@ -114,6 +114,7 @@ def make_engine(
             registry.register_model(provider)
         else:
             registry.register(provider.name, provider)
+    registry.prepare()
     store = make_store(settings)
     brought = [tool for agent in declared if not isinstance(agent, Agent) for tool in agent.tool_objects]
     toolbox = make_tools(settings, store, [*tools, *brought])

@@ -215,8 +215,6 @@ def make_runtime(
     if traces is not None:
         observer = Both(observer, traces)
     engine = make_engine(settings, agents=agents, tools=tools, providers=providers, observer=observer)
-    # What it takes to call a real model is half a second of imports: not while a first run waits for it.
-    engine.providers.get(engine.providers.default()[0])
     return Runtime(engine, metrics=metrics, traces=traces, examples=settings.examples)
 
 

@@ -110,6 +110,10 @@ class ProviderRegistry:
                 return name, model
         return DemoProvider.name, DemoProvider.model
 
+    def prepare(self) -> None:
+        """Make the default's provider now: its client is half a second of imports, for which a first run would wait."""
+        self.get(self.default()[0])
+
     async def close(self) -> None:
         """Close every provider that was made or registered."""
         providers = [*self._made.values(), *self._registered.values(), *self._replaced]
@@ -180,7 +184,7 @@ class ProviderRegistry:
         needs_key: bool,
         quirks: Quirks,
     ) -> Provider:
-        # Only where a real model is called: importing the client costs half a second.
+        # Only where a real model is set up: importing the client costs half a second.
         from agio.providers.openai_compatible import OpenAICompatibleProvider  # noqa: PLC0415
 
         return OpenAICompatibleProvider(
