@@ -51,7 +51,8 @@ class Cluster:
         """Args: size: its worker processes; app and options: for the command `uvicorn`."""
         self.database = database
         self.size = size
-        self._usual: Command = "uvicorn" if options or app != APP else "agio serve"
+        self._usual: Command = "uvicorn"
+        self._again: Command = "uvicorn" if options or app != APP else "agio serve"
         self._uvicorn = ["-m", "uvicorn", app, "--workers", str(size), *options]
         self.port = free_port()
         self.log = folder / "server.log"
@@ -68,6 +69,7 @@ class Cluster:
     def start(self, command: Command) -> None:
         """Start the server; return when it answers. For a thread that outlives it: it is the parent to the kernel."""
         assert self._process is None, "it runs already"
+        self._usual = self._again  # both of users' ways in one run of the suite
         programs = {
             "uvicorn": [*self._uvicorn, "--port", str(self.port)],
             "agio serve": ["-m", "agio.cli", "serve", "--workers", str(self.size), "--port", str(self.port)],

@@ -10,7 +10,7 @@ from tests.e2e.client import Client, asked_of, model, names, new_id, shown
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
-@pytest.mark.contract("A47", "C18", "D12")
+@pytest.mark.contract("A47", "P13", "C18", "D12")
 async def test_a_run_is_followed_and_commanded_through_other_processes_than_its_owner(client: Client):
     agent = await client.agent(model=model(tokens=2000, pace=100))
     run = await client.start(agent)

@@ -105,7 +105,7 @@ async def check_tasks(client: Client) -> None:
     ]
 
 
-@pytest.mark.contract("P12", "P13")
+@pytest.mark.contract("P12")
 @pytest.mark.parametrize("shape", ["crew", "tree"])
 async def test_death_in_the_second_task_repeats_no_finished_one(client: Client, provider: FakeOpenAI, shape: str):
     is_tree = shape == "tree"
