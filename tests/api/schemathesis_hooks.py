@@ -1,8 +1,24 @@
 """Loaded by schemathesis: what it needs to know of Agio."""
 
+import os
+from collections import Counter
+from typing import Any
+
 import schemathesis
 from schemathesis.core.failures import Failure
 from schemathesis.specs.openapi.checks import positive_data_acceptance, unsupported_method
+
+_seen: Counter[str] = Counter()
+
+
+@schemathesis.hook
+def filter_case(ctx: schemathesis.HookContext, case: Any) -> bool:
+    """Take each fourth of an operation's cases beyond the first 20; coverage makes 80, with the same parts in turn."""
+    if os.environ.get("SCHEMATHESIS_EXAMPLES"):
+        return True
+    _seen[case.operation.label] += 1
+    number = _seen[case.operation.label]
+    return number <= 20 or number % 4 == 0
 
 
 @schemathesis.check

@@ -2,10 +2,12 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 
+@cache
 def read_imports(package: Path) -> dict[str, set[str]]:
     """Return `{module: {dotted name it imports}}` for every module under `package`.
 

@@ -40,6 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     "cli": {"engine", "security", "observability", "settings", "domain", "client", "bootstrap"},
     # what a server or a person starts
     "api.app": {"api", "bootstrap", "settings", "observability", "tools", "domain"},
+    "api.preload": {"api", "api.app", "bootstrap", "settings", "domain"},
     "__main__": {"cli"},
 }
 
