@@ -1,5 +1,6 @@
 """The application: routers, middleware, life cycle."""
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -215,4 +216,6 @@ def __getattr__(name: str) -> Any:
     _refuse_to_be_open(settings)
     made = create_app(settings)
     globals()["app"] = made
+    # What is there by now stays: looking through it stops the loop for a tenth of a second, again and again.
+    gc.freeze()
     return made

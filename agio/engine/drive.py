@@ -1,9 +1,10 @@
 """What the parts of the step loop share while a worker owns a run, and how it lets go of one."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 from agio.domain import control
 from agio.domain import events as ev
@@ -31,6 +32,10 @@ from agio.tools.base import Tool, Toolbox
 
 TOLD = TERMINAL | {RunStatus.INTERRUPTED}
 """Of a child run's becoming so its parent is told."""
+
+
+ToolLookup: TypeAlias = asyncio.Task[dict[str, Tool | ToolError]]
+"""Looks up an agent's tools; see `Toolbox.find_all`."""
 
 
 class Lives(Protocol):
@@ -76,6 +81,8 @@ class Drive:
     step_began: float = field(default_factory=time.monotonic)
     tools: dict[str, Tool | ToolError] | None = None
     """The agent's tools as they were looked up for this step; None: not yet."""
+    coming_tools: ToolLookup | None = None
+    """The look-up for the first step, where it was begun already."""
     decisions_heard: int = 0
     """The last command that came before the run's approvals were read."""
     held: list[Delivery] | None = None

@@ -19,7 +19,7 @@ from agio.engine.calling import call_or_answer
 from agio.engine.children import tell_parent
 from agio.engine.clock import utc_now
 from agio.engine.conducting import conduct
-from agio.engine.drive import Drive, Services
+from agio.engine.drive import Drive, Services, ToolLookup
 from agio.engine.journal import JournalWriter, RunJournal
 from agio.engine.keys import holder_of
 from agio.engine.outbox import hold_deliveries
@@ -52,6 +52,8 @@ class Claim:
     """What it was accepted with just now; None: its state is read from the store."""
     is_blank: bool = False
     """It was accepted just now, and there is no message on its branch."""
+    tools: ToolLookup | None = None
+    """The agent's tools, asked for while the run was accepted."""
 
 
 async def drive_run(
@@ -74,6 +76,7 @@ async def drive_run(
     journal = RunJournal(writer, claim.run, head=state.head, position=len(state.messages))
     journal.on_lost = token.lose
     drive = Drive(services=services, state=state, journal=journal, token=token, abandoned=claim.abandoned)
+    drive.coming_tools = claim.tools
     journal.on_record = drive.take_record
     token.on_change = lambda before, after: _acknowledge(drive, before, after)
     try:

@@ -1,5 +1,6 @@
 """The model's part of a step: ask, stream, retry."""
 
+import asyncio
 import logging
 import random
 import time
@@ -15,7 +16,7 @@ from agio.domain.messages import Message, ToolCall
 from agio.domain.metrics import ModelCall, Usage
 from agio.domain.parts import Part
 from agio.engine.delegating import delegation_schema
-from agio.engine.drive import Drive
+from agio.engine.drive import Drive, ToolLookup
 from agio.engine.token import Done, Stop
 from agio.providers.base import (
     ArtifactPart,
@@ -30,7 +31,8 @@ from agio.providers.base import (
     UsagePart,
     wire_name,
 )
-from agio.tools.base import Tool
+from agio.storage.port import RunCreation
+from agio.tools.base import Tool, Toolbox
 
 log = logging.getLogger(__name__)
 
@@ -71,13 +73,22 @@ class Answer:
         return "".join(self.texts)
 
 
+def begin_lookup(toolbox: Toolbox, creation: RunCreation) -> ToolLookup:
+    """Look the agent's tools up while its run is accepted: they are what the first step waits for."""
+    looking = toolbox.find_all(creation.run.group_id, creation.snapshot.tools)
+    lookup = asyncio.create_task(looking, name=f"tools-{creation.run.id}")
+    lookup.add_done_callback(lambda done: done.cancelled() or done.exception())  # a run may not come to need them
+    return lookup
+
+
 async def tool_schemas(drive: Drive) -> list[ToolSchema]:
     """Look the agent's tools up for this step; return them as the model is told of them.
 
     What cannot be used is left out, with a warning.
     """
     names = drive.state.snapshot.tools
-    drive.tools = await drive.services.toolbox.find_all(drive.state.run.group_id, names)
+    coming, drive.coming_tools = drive.coming_tools, None
+    drive.tools = await (coming or drive.services.toolbox.find_all(drive.state.run.group_id, names))
     schemas = []
     for name in _expanded(names, drive.tools):
         tool = drive.tools.get(name)

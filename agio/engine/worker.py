@@ -31,6 +31,7 @@ from agio.engine.quota import NO_QUOTA, Quota
 from agio.engine.reclaiming import LostRuns
 from agio.engine.settings import EngineSettings
 from agio.engine.tasks import end
+from agio.engine.thinking import begin_lookup
 from agio.engine.token import ControlToken
 from agio.providers.base import Providers
 from agio.storage.port import Interest, RunCreation, Store, WorkerLimits
@@ -346,10 +347,11 @@ class Worker:
         return self.run_count + len(self._arrivals) < self._settings.runs_per_worker
 
     async def _accept_as_ours(self, creation: RunCreation, *, is_blank: bool) -> Run:
+        tools = begin_lookup(self._services.toolbox, creation)
         made = await self._store.create_run(replace(creation, owner=self.id))
         crashes.at("accept")
         if made.owner == self.id:
-            self._take(Claim(run=made, abandoned=False, creation=creation, is_blank=is_blank))
+            self._take(Claim(run=made, abandoned=False, creation=creation, is_blank=is_blank, tools=tools))
         else:
             self.notify(made)
         return made

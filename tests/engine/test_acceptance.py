@@ -1,6 +1,7 @@
 """The process that accepts a run owns it from then on, if it has room."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +9,9 @@ import pytest
 
 from agio.domain.errors import StoreUnavailable
 from agio.domain.status import RunStatus
+from agio.engine.engine import Engine
 from agio.testing.provider import Answer, Gate, ScriptedProvider
+from agio.tools import tool
 from tests.engine.world import (
     ANN,
     FAST,
@@ -139,3 +142,60 @@ async def test_a_reader_that_does_not_follow_gets_all_that_is_stored(world: Worl
     assert len(stored) > 1
     assert shown[-1]["seq"] == stored[-1].last_seq
     assert (await read(engine, run.id))[-1]["type"] == "run_completed"
+
+
+@tool
+async def look() -> str:
+    """Look."""
+    return "seen"
+
+
+async def _with_stored_tools(engine: Engine, list_stored: Callable[[str], Awaitable[tuple[()]]]) -> None:
+    """Let the engine, whose worker has looked for runs by now, ask this for stored tools."""
+    await settled(engine, (await start(engine)).id, RunStatus.COMPLETED)
+    toolbox: Any = engine.toolbox
+    toolbox._list_stored = list_stored
+
+
+async def test_the_agents_tools_are_looked_up_once_while_its_run_is_accepted(world: World, provider: ScriptedProvider):
+    provider.add("first", "second")
+    engine = await world.add_process(tools=[look])
+    asked: list[str] = []
+    was_asked = asyncio.Event()
+
+    async def list_stored(group_id: str) -> tuple[()]:
+        asked.append(group_id)
+        was_asked.set()
+        return ()
+
+    await _with_stored_tools(engine, list_stored)
+    faults(engine).on("create_run", slow := Hold())
+    starting = asyncio.create_task(start(engine))
+    async with asyncio.timeout(PATIENCE_S):
+        await slow.reached.wait()
+        await was_asked.wait()
+    slow.release()
+    await settled(engine, (await starting).id, RunStatus.COMPLETED)
+    assert asked == ["default"]
+    assert [schema.name for schema in provider.requests[-1].tools] == ["look"]
+
+
+async def test_a_run_goes_on_whose_tools_could_not_be_looked_up_as_it_was_accepted(
+    world: World, provider: ScriptedProvider
+):
+    provider.add("first", "second")
+    engine = await world.add_process(tools=[look])
+    failures = [StoreUnavailable("away, says the test")]
+
+    async def list_stored(group_id: str) -> tuple[()]:
+        if failures:
+            raise failures.pop()
+        return ()
+
+    await _with_stored_tools(engine, list_stored)
+    run = await start(engine)
+    events = await read(engine, run.id)
+    check_sequence(events)
+    assert types(events)[-1] == "run_completed"
+    assert failures == []
+    assert [schema.name for schema in provider.requests[-1].tools] == ["look"]
