@@ -53,6 +53,7 @@ DELETE /api/access-keys/{key_id}
 GET,POST /api/users
 PATCH,DELETE /api/users/{name}
 GET,POST /api/schedules
+POST /api/scheduler/schedules
 PATCH,DELETE /api/schedules/{schedule_id}
 POST /api/schedules/{schedule_id}/run
 GET /api/schedules/{schedule_id}/fires

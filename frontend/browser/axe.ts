@@ -27,18 +27,29 @@ export async function withAxe(page: Page): Promise<void> {
 
 /** Goes to an address within the page, without loading it anew, and waits until it shows what it has. */
 export async function walk(page: Page, path: string): Promise<void> {
-  await page.evaluate((href) => window.__TSR_ROUTER__?.history.push(href), `/ui${path}`);
+  await arrive(page, path);
   await settled(page);
 }
 
+/** As `walk`, but does not wait for data. */
+export async function arrive(page: Page, path: string): Promise<void> {
+  await page.evaluate((href) => window.__TSR_ROUTER__?.history.push(href), `/ui${path}`);
+  await there(page);
+}
+
 export async function settled(page: Page): Promise<void> {
+  await there(page);
+  await page.waitForFunction(() => document.querySelector(".skeleton") === null);
+}
+
+async function there(page: Page): Promise<void> {
   await page.waitForFunction(() => {
     // The router's own name for itself.
     const router = window.__TSR_ROUTER__;
     if (router === undefined) return false;
     const { state, latestLocation } = router;
     const arrived = state.status === "idle" && state.resolvedLocation?.href === latestLocation.href;
-    return arrived && document.querySelector("h1") !== null && document.querySelector(".skeleton") === null;
+    return arrived && document.querySelector("h1") !== null;
   });
 }
 

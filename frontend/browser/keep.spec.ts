@@ -2,7 +2,7 @@
 
 import { expect, test } from "./world";
 
-test("a drafted crew is looked at, saved and run; its run opens", async ({ page, agio }) => {
+test("a drafted crew is looked at, saved, scheduled and run; its run opens", async ({ page, agio }) => {
   await page.goto("/ui/crews");
   await page.getByRole("button", { name: "Draft a crew" }).click();
   await page.getByRole("textbox", { name: "What shall it do?" }).fill("Write a short briefing about bees");
@@ -13,6 +13,12 @@ test("a drafted crew is looked at, saved and run; its run opens", async ({ page,
   await expect(page.getByRole("heading", { name: "Bees" })).toBeVisible();
   await page.getByRole("button", { name: "Check" }).click();
   await expect(page.getByText("This crew can run.")).toBeVisible();
+  await page.getByRole("button", { name: "Schedule it" }).click();
+  await page.getByRole("dialog").getByRole("textbox", { name: "Name", exact: true }).fill("Weekly bees");
+  await page.getByRole("dialog").getByRole("button", { name: "Create", exact: true }).click();
+  await expect(page.getByRole("heading", { name: "Weekly bees" })).toBeVisible();
+  await expect(page.getByText("Crew Bees")).toBeVisible();
+  await page.goBack();
   await page.getByRole("button", { name: "Run the crew" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Run the crew" }).click();
   await expect(page).toHaveURL(/\/ui\/runs\/[^/]+$/);
@@ -40,7 +46,7 @@ test("a schedule is made, run now and switched off", async ({ page, agio }) => {
   expect(items.find(({ name }) => name === "Ping")?.enabled).toBe(false);
 });
 
-test("every command of a run can be copied for a shell, a script and the program", async ({
+test("commands can be copied for a shell, a script and the program, without secrets", async ({
   page,
   agio,
   context,
@@ -58,6 +64,14 @@ test("every command of a run can be copied for a shell, a script and the program
   expect(await copied("Fork: curl")).toContain(`curl -X POST '${origin}${fork}'`);
   expect(await copied("Fork: Python")).toContain("httpx.request(");
   expect(await copied("Fork: CLI")).toContain(`agio call POST '${fork}'`);
+  await page.goto("/ui/settings/access");
+  const people = page.getByRole("region", { name: "People" });
+  await people.getByRole("textbox", { name: "User" }).fill("ann");
+  await people.getByLabel("Password").fill("correct horse battery");
+  await people.getByRole("combobox", { name: "Copy as" }).selectOption({ label: "Create: curl" });
+  await expect(people.getByText("Copied: Create, curl")).toBeVisible();
+  const made = await page.evaluate(() => navigator.clipboard.readText());
+  expect(made).toContain(`"name":"ann","password":"…"`);
 });
 
 test("the class that others import reads a chat that a POST began", async ({ page }) => {

@@ -24,8 +24,13 @@ export default defineConfig<object, { store: Store }>({
     launchOptions: { executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-dev-shm-usage"] },
   },
   projects: [
-    { name: "sqlite", testMatch: /(stories|survive|keep|axe)\.spec\.ts/ },
-    { name: "mongodb", testMatch: /survive\.spec\.ts/, use: { store: "mongodb" } },
+    { name: "sqlite", testMatch: /(stories|survive|keep|axe|states)\.spec\.ts/ },
+    {
+      name: "mongodb",
+      testMatch: /(stories|survive)\.spec\.ts/,
+      grepInvert: /@once/,
+      use: { store: "mongodb" },
+    },
     { name: "speed", testMatch: /speed\.spec\.ts/ },
     { name: "pictures", testMatch: /pictures\.spec\.ts/ },
   ],

@@ -1,7 +1,10 @@
 import { answer, ask, chatOf, counted, expectWhole, status } from "./chat";
 import { expect, test } from "./world";
 
-test("a message streams its answer, and the address leads back to it", async ({ page }) => {
+/** A store could not spoil it. */
+const ONCE = { tag: "@once" };
+
+test("a message streams its answer, and the address leads back to it", ONCE, async ({ page }) => {
   await page.goto("/ui/chat");
   await ask(page, "What is 17 * 23?");
   await expect(answer(page)).toContainText("391");
@@ -94,6 +97,9 @@ test("a fork with an edit leaves its parent untouched, and compare finds where t
 });
 
 test("two approvals, answered in the other order", async ({ page, agio }) => {
+  const waiting = await agio.call<{ items: { run_id: string }[] }>("GET", "/api/approvals?status=pending");
+  // Of other files' runs, on the same server.
+  for (const { run_id } of waiting.items) await agio.call("POST", `/api/runs/${run_id}/cancel`);
   const one = await agio.start({ message: "Send a message to Ann saying hello" });
   const two = await agio.start({ message: "Send a message to Ben saying goodbye" });
   await agio.until(one.id, "waiting");
@@ -112,7 +118,7 @@ test("two approvals, answered in the other order", async ({ page, agio }) => {
   await agio.until(two.id, "completed");
 });
 
-test("what a tool brings home stays text", async ({ page, agio }) => {
+test("what a tool brings home stays text", ONCE, async ({ page, agio }) => {
   await agio.call("POST", "/api/agents", { id: "reader", name: "Reader", tools: ["read_page"] });
   await page.goto("/ui/chat?agent=reader");
   await ask(page, "Please read page");
@@ -151,7 +157,7 @@ test("a stream that is cut after each event tells everything, and nothing twice"
   expect(wire.streams - before).toBeGreaterThanOrEqual(run.last_seq);
 });
 
-test("eight tabs of one browser share one stream", async ({ page, context, agio, wire }) => {
+test("eight tabs of one browser share one stream", ONCE, async ({ page, context, agio, wire }) => {
   const run = await agio.start({ message: "Please count to 600, slowly" });
   const before = wire.streams;
   await page.goto(chatOf(run));

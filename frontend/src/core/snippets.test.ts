@@ -47,3 +47,26 @@ describe("asCli", () => {
     expect(asCli({ method: "GET", path: "/api/runs" }, ORIGIN)).not.toContain("--json");
   });
 });
+
+describe("secrets", () => {
+  it("stay out of whatever is copied, at any depth", () => {
+    const body = {
+      name: "ann",
+      password: "hunter2",
+      auth: {
+        headers: [{ Authorization: "Bearer hunter2" }],
+        client_secret: "hunter2",
+        OPENAI_API_KEY: "hunter2",
+      },
+      max_tokens: 100,
+    };
+    const call = { method: "POST", path: "/api/users", body } as const;
+    for (const write of [asCurl, asPython, asCli]) {
+      const text = write(call, ORIGIN);
+      expect(text).not.toContain("hunter2");
+      expect(text).toContain('"password"');
+      expect(text).toContain("100");
+    }
+    expect(body.password).toBe("hunter2");
+  });
+});

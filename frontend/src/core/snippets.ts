@@ -7,6 +7,21 @@ export interface Action {
   readonly body?: unknown;
 }
 
+/** Names of fields whose text nobody else may see. */
+const SECRET = /^(password|.*secret|.*token|(.*[_-])?api[_-]?key|authorization)$/i;
+
+/** The body with a mark in place of each secret: what is copied lies about, and whoever runs it fills it in. */
+export function withoutSecrets(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutSecrets);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, field]) => [
+      name,
+      typeof field === "string" && SECRET.test(name) ? "…" : withoutSecrets(field),
+    ]),
+  );
+}
+
 /** `'` ends a quoted text in a shell; what is in between is taken as it is. */
 const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
 
@@ -14,13 +29,13 @@ const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
 export function asCurl({ method, path, body }: Action, origin: string): string {
   const lines = [`curl -X ${method} ${quoted(origin + path)}`, `-H "X-API-Key: $AGIO_API_KEY"`];
   if (body !== undefined) {
-    lines.push("-H 'Content-Type: application/json'", `-d ${quoted(JSON.stringify(body))}`);
+    lines.push("-H 'Content-Type: application/json'", `-d ${quoted(JSON.stringify(withoutSecrets(body)))}`);
   }
   return lines.join(" \\\n  ");
 }
 
 export function asPython({ method, path, body }: Action, origin: string): string {
-  const extra = body === undefined ? "" : `\n    json=${pythonOf(body)},`;
+  const extra = body === undefined ? "" : `\n    json=${pythonOf(withoutSecrets(body))},`;
   return [
     "import os",
     "import httpx",
@@ -38,7 +53,7 @@ export function asPython({ method, path, body }: Action, origin: string): string
 /** The server's own program; it takes the key from the environment. */
 export function asCli({ method, path, body }: Action, origin: string): string {
   const lines = [`agio call ${method} ${quoted(path)}`, `--url ${quoted(origin)}`];
-  if (body !== undefined) lines.push(`--json ${quoted(JSON.stringify(body))}`);
+  if (body !== undefined) lines.push(`--json ${quoted(JSON.stringify(withoutSecrets(body)))}`);
   return lines.join(" \\\n  ");
 }
 

@@ -16,6 +16,8 @@ export interface TimelineRow {
   readonly startMs: number | null;
   /** Null while it runs. */
   readonly endMs: number | null;
+  /** As the server measured it; null: as long as it lasts, or what lies between its ends. */
+  readonly ms: number | null;
   readonly tokens: number | null;
   readonly cost: number | null;
   readonly hasChildren: boolean;
@@ -73,6 +75,7 @@ export function timelineRows(root: Span, view: TimelineView): readonly TimelineR
       step,
       startMs: instant(span.started_at),
       endMs: endOf(span),
+      ms: span.ended_at ? numberOf(span.duration_ms) : null,
       tokens: numberOf(usage.total_tokens),
       cost: numberOf(usage.cost),
       hasChildren: children.length > 0,

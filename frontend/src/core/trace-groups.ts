@@ -33,6 +33,7 @@ function rowOf(run: TracedRun, depth: number): TimelineRow {
     step: null,
     startMs: start === null ? null : Date.parse(start),
     endMs: run.ended_at ? Date.parse(run.ended_at) : null,
+    ms: null,
     tokens: null,
     cost: null,
     hasChildren: false,

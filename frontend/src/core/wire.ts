@@ -1746,6 +1746,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/scheduler/schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["CrewScheduleBody"];
+                };
+            };
+            responses: {
+                201: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["CrewScheduleView"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/schedules": {
         parameters: {
             query?: never;
@@ -3065,6 +3103,35 @@ export interface components {
             description: string;
             name: string;
             process?: string;
+        };
+        CrewScheduleBody: {
+            crew_id: string;
+            cron_expression: string;
+            enabled?: boolean;
+            inputs?: {
+                [key: string]: unknown;
+            };
+            name: string;
+            timezone?: string;
+        };
+        CrewScheduleView: {
+            created_at: string;
+            created_by: string;
+            crew_id: string | null;
+            cron_expression: string;
+            enabled: boolean;
+            group_id: string;
+            id: string;
+            inputs: {
+                [key: string]: unknown;
+            };
+            last_execution_id: string | null;
+            last_run_at: string | null;
+            name: string;
+            next_run_at: string | null;
+            next_runs: string[];
+            timezone: string;
+            updated_at: string;
         };
         CrewTaskDraft: {
             agent: string;

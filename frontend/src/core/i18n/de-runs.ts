@@ -56,6 +56,7 @@ export const deRuns: Pick<Words, keyof typeof enRuns> = {
     status: "Status",
     question: "Frage",
     tokens: "Tokens",
+    tokensOf: (n) => `${n} Tokens`,
     cost: "Kosten",
     time: "Zeit",
     steps: "Schritte",

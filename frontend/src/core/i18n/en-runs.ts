@@ -55,6 +55,7 @@ export const enRuns = {
     status: "Status",
     question: "Question",
     tokens: "Tokens",
+    tokensOf: (n: string) => `${n} tokens`,
     cost: "Cost",
     time: "Time",
     steps: "Steps",

@@ -11,6 +11,7 @@ import { Payload } from "../../ui/Payload";
 import { useWords } from "../../ui/words";
 import { queries } from "../app/queries";
 import { useServices } from "../app/services";
+import { CrewScheduleDialog } from "../schedules/CrewScheduleDialog";
 import { Loaded } from "../shared/Loaded";
 import { RecordDialog } from "../shared/RecordForm";
 import type { Written } from "./GenerateDialog";
@@ -90,6 +91,7 @@ function CrewDetail({ crew }: { crew: Crew }) {
   const { client } = useServices();
   const navigate = useNavigate();
   const [running, setRunning] = useState(false);
+  const [scheduling, setScheduling] = useState(false);
   const { crews } = words;
   const { agents_yaml, tasks_yaml, agent_ids, task_ids, process, model } = crew;
   const check = useMutation({
@@ -107,6 +109,9 @@ function CrewDetail({ crew }: { crew: Crew }) {
         <Button icon="approve" disabled={check.isPending} onClick={() => check.mutate()}>
           {crews.check}
         </Button>
+        <Button icon="schedule" onClick={() => setScheduling(true)}>
+          {crews.schedule}
+        </Button>
       </div>
       {check.error !== null && <Banner tone="danger">{messageOf(check.error)}</Banner>}
       {check.data && <Findings found={check.data} />}
@@ -115,6 +120,7 @@ function CrewDetail({ crew }: { crew: Crew }) {
       <h3>{crews.tasks}</h3>
       <Payload text={pretty(tasks_yaml)} name={crews.tasks} />
       <Executions crewId={crew.id} />
+      {scheduling && <CrewScheduleDialog crewId={crew.id} onClose={() => setScheduling(false)} />}
       {running && (
         <RecordDialog
           title={crews.run}

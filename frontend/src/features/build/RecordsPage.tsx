@@ -1,4 +1,5 @@
 import { type UseQueryResult, useQueryClient } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
 import { type ReactNode, useState } from "react";
 import type { Draft, RecordField } from "../../core/record-form";
 import type { Action } from "../../core/snippets";
@@ -24,7 +25,8 @@ export interface Records<T> {
   /** Of one item, and of all (null). */
   pathOf(item: T | null): string;
   readonly changeBy: "PUT" | "PATCH";
-  create(body: Body): Promise<unknown>;
+  /** Returns what was made; it is what is shown next. */
+  create(body: Body): Promise<T>;
   change(item: T, body: Body): Promise<unknown>;
   remove(item: T): Promise<unknown>;
   facts(item: T): readonly Figure[];
@@ -41,16 +43,22 @@ export function RecordsPage<T>(props: Records<T>) {
   const { words: kind, query, queryKey, fields, idOf, nameOf, noteOf, pathOf, facts, more, generate } = props;
   const words = useWords();
   const queryClient = useQueryClient();
+  const navigate = useNavigate();
   const [asking, setAsking] = useState(false);
   const [drafted, setDrafted] = useState<Drafted | null>(null);
   const done = () => void queryClient.invalidateQueries({ queryKey: [queryKey] });
+  const make = async (body: Body) => {
+    const made = await props.create(body);
+    await queryClient.invalidateQueries({ queryKey: [queryKey] });
+    await navigate({ to: ".", search: { id: idOf(made) }, replace: true });
+  };
   const dialog = (item: T | null, onClose: () => void, start?: Draft, note?: ReactNode) => (
     <RecordDialog
       title={item === null ? kind.new : nameOf(item)}
       fields={fields}
       record={item}
       start={start}
-      save={(body) => (item === null ? props.create(body) : props.change(item, body))}
+      save={(body) => (item === null ? make(body) : props.change(item, body))}
       call={(body): Action => ({
         method: item === null ? "POST" : props.changeBy,
         path: pathOf(item),

@@ -33,6 +33,9 @@ interface InspectorProps {
 export function Inspector(props: InspectorProps) {
   const words = useWords();
   const { run, step, checkpoint, tab, onTab } = props;
+  const place = step === null ? words.run.whole : words.checkpoints.step(step);
+  const title =
+    checkpoint && titleOf({ ...checkpoint, label: checkpoint.label ?? undefined }, words.checkpoints);
   return (
     <aside className="inspector" aria-label={words.inspector.title}>
       <Tabs
@@ -42,11 +45,11 @@ export function Inspector(props: InspectorProps) {
         onPick={onTab}
       >
         <p className="inspector-at">
-          {step === null ? words.run.whole : words.checkpoints.step(step)}
-          {checkpoint !== null && (
+          {place}
+          {title !== null && title !== place && (
             <span className="quiet small">
               {" · "}
-              {titleOf({ ...checkpoint, label: checkpoint.label ?? undefined }, words.checkpoints)}
+              {title}
             </span>
           )}
         </p>

@@ -61,9 +61,7 @@ export function RunHead({ run, now, selected }: { run: Run; now: number; selecte
         )}
         <span>{`${words.run.step} ${count(run.step)}`}</span>
         {run.metrics.total_tokens ? (
-          <span>
-            {count(run.metrics.total_tokens)} {words.runs.tokens}
-          </span>
+          <span>{words.runs.tokensOf(count(run.metrics.total_tokens))}</span>
         ) : null}
         {typeof run.metrics.cost === "number" && <span>{cost(run.metrics.cost)}</span>}
         <span>{elapsed(run, now)}</span>

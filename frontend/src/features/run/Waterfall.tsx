@@ -175,44 +175,53 @@ function Grid(props: GridProps) {
     else onToggle(moved.toggle);
   }
   return (
-    <div
-      ref={box}
-      className="grid-box"
-      role="treegrid"
-      aria-label={words.run.waterfall}
-      aria-rowcount={partial ? -1 : rows.length}
-      aria-busy={partial}
-      aria-activedescendant={at >= 0 ? `row-${at}` : undefined}
-      tabIndex={0}
-      onKeyDown={onKeyDown}
-      onWheel={onLeaveEnd}
-    >
-      {rows.length <= 1 && !partial && <p className="quiet small none">{words.run.noSteps}</p>}
-      <div className="grid-body" role="rowgroup" style={{ height: virtual.getTotalSize() }}>
-        {virtual.getVirtualItems().map(({ index, start }) => {
-          const row = rows[index];
-          if (row === undefined) return null;
-          return (
-            <Row
-              key={row.id}
-              row={row}
-              index={index}
-              top={start}
-              selected={row.id === current}
-              bar={scale === null || window === null ? null : barOf(row, scale, window, now)}
-              now={now}
-              onToggle={onToggle}
-              onSelect={onSelect}
-            />
-          );
-        })}
+    <>
+      <div className="grid-head" aria-hidden="true">
+        <span>{words.run.step}</span>
+        <span />
+        <span className="number">{words.runs.tokens}</span>
+        <span className="number">{words.runs.cost}</span>
+        <span className="number">{words.runs.time}</span>
       </div>
-      {scale?.gaps.map(({ at: where, ms }) => (
-        <span key={where} className="unseen">
-          {words.run.idle(duration(ms))}
-        </span>
-      ))}
-    </div>
+      <div
+        ref={box}
+        className="grid-box"
+        role="treegrid"
+        aria-label={words.run.waterfall}
+        aria-rowcount={partial ? -1 : rows.length}
+        aria-busy={partial}
+        aria-activedescendant={at >= 0 ? `row-${at}` : undefined}
+        tabIndex={0}
+        onKeyDown={onKeyDown}
+        onWheel={onLeaveEnd}
+      >
+        {rows.length <= 1 && !partial && <p className="quiet small none">{words.run.noSteps}</p>}
+        <div className="grid-body" role="rowgroup" style={{ height: virtual.getTotalSize() }}>
+          {virtual.getVirtualItems().map(({ index, start }) => {
+            const row = rows[index];
+            if (row === undefined) return null;
+            return (
+              <Row
+                key={row.id}
+                row={row}
+                index={index}
+                top={start}
+                selected={row.id === current}
+                bar={scale === null || window === null ? null : barOf(row, scale, window, now)}
+                now={now}
+                onToggle={onToggle}
+                onSelect={onSelect}
+              />
+            );
+          })}
+        </div>
+        {scale?.gaps.map(({ at: where, ms }) => (
+          <span key={where} className="unseen">
+            {words.run.idle(duration(ms))}
+          </span>
+        ))}
+      </div>
+    </>
   );
 }
 
@@ -228,7 +237,7 @@ interface RowProps {
 }
 
 function Row({ row, index, top, selected, bar, now, onToggle, onSelect }: RowProps) {
-  const ms = row.startMs === null ? null : (row.endMs ?? now) - row.startMs;
+  const ms = row.ms ?? (row.startMs === null ? null : (row.endMs ?? now) - row.startMs);
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: the grid has the focus and handles keys
     <div

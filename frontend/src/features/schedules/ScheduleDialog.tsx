@@ -1,4 +1,5 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
 import type { Schemas } from "../../core/client";
 import type { RecordField } from "../../core/record-form";
 import { useWords } from "../../ui/words";
@@ -6,6 +7,7 @@ import { queries } from "../app/queries";
 import { useServices } from "../app/services";
 import { RecordDialog } from "../shared/RecordForm";
 import type { Schedule } from "./SchedulesPage";
+import { zone } from "./zone";
 
 interface ScheduleDialogProps {
   readonly schedule: Schedule | null;
@@ -16,6 +18,7 @@ export function ScheduleDialog({ schedule, onClose }: ScheduleDialogProps) {
   const words = useWords();
   const { client } = useServices();
   const queryClient = useQueryClient();
+  const navigate = useNavigate();
   const fields = useFields(schedule);
   const path = schedule === null ? "/api/schedules" : `/api/schedules/${encodeURIComponent(schedule.id)}`;
   return (
@@ -24,19 +27,19 @@ export function ScheduleDialog({ schedule, onClose }: ScheduleDialogProps) {
       fields={fields}
       record={schedule}
       // The server judges what is in it; the form only knows its fields.
-      save={(body) =>
-        schedule === null
-          ? client.post("/api/schedules", { body: body as unknown as Schemas["ScheduleBody"] })
-          : client.patch("/api/schedules/{schedule_id}", {
-              path: { schedule_id: schedule.id },
-              body: body as Schemas["ScheduleChanges"],
-            })
-      }
-      call={(body) => ({ method: schedule === null ? "POST" : "PATCH", path, body })}
-      onSaved={() => {
-        void queryClient.invalidateQueries({ queryKey: ["schedules"] });
-        onClose();
+      save={async (body) => {
+        const { id } =
+          schedule === null
+            ? await client.post("/api/schedules", { body: body as unknown as Schemas["ScheduleBody"] })
+            : await client.patch("/api/schedules/{schedule_id}", {
+                path: { schedule_id: schedule.id },
+                body: body as Schemas["ScheduleChanges"],
+              });
+        await queryClient.invalidateQueries({ queryKey: ["schedules"] });
+        await navigate({ to: "/schedules", search: { id }, replace: true });
       }}
+      call={(body) => ({ method: schedule === null ? "POST" : "PATCH", path, body })}
+      onSaved={onClose}
       onClose={onClose}
     />
   );
@@ -82,9 +85,4 @@ function useFields(schedule: Schedule | null): readonly RecordField[] {
     },
     { name: "enabled", label: words.build.enabled, kind: "check", initial: "true" },
   ];
-}
-
-/** The person's own, as the browser knows it. */
-function zone(): string {
-  return Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 }

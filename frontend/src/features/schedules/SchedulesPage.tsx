@@ -1,5 +1,6 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
+import { useState } from "react";
 import type { Client, Schemas } from "../../core/client";
 import { clock } from "../../core/format";
 import { shortId } from "../../core/ids";
@@ -13,6 +14,7 @@ import { useServices } from "../app/services";
 import { Catalog, Remove } from "../shared/Catalog";
 import { CopyAs } from "../shared/CopyAs";
 import { Loaded } from "../shared/Loaded";
+import { CrewScheduleDialog } from "./CrewScheduleDialog";
 import { ScheduleDialog } from "./ScheduleDialog";
 
 export type Schedule = Schemas["ScheduleView"];
@@ -21,6 +23,7 @@ export function SchedulesPage() {
   const words = useWords();
   const { client } = useServices();
   const schedules = useQuery(queries.schedules(client));
+  const [ofCrew, setOfCrew] = useState(false);
   return (
     <Catalog
       words={words.schedules}
@@ -30,7 +33,14 @@ export function SchedulesPage() {
       noteOf={({ cron, enabled }) => (enabled ? cron : `${cron} · ${words.build.disabled}`)}
       detail={(schedule, onEdit) => <Detail schedule={schedule} onEdit={onEdit} />}
       editor={(schedule, onClose) => <ScheduleDialog schedule={schedule} onClose={onClose} />}
-    />
+      bar={
+        <Button icon="new" onClick={() => setOfCrew(true)}>
+          {words.schedules.newOfCrew}
+        </Button>
+      }
+    >
+      {ofCrew && <CrewScheduleDialog crewId={null} onClose={() => setOfCrew(false)} />}
+    </Catalog>
   );
 }
 

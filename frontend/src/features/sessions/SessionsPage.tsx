@@ -11,9 +11,12 @@ import { Field } from "../../ui/Field";
 import { useWords } from "../../ui/words";
 import { queries } from "../app/queries";
 import { useServices } from "../app/services";
+import { CopyAs } from "../shared/CopyAs";
 import { Loaded } from "../shared/Loaded";
 
 type Session = Schemas["SessionView"];
+
+const pathOf = ({ id }: Session) => `/api/sessions/${encodeURIComponent(id)}`;
 
 export function SessionsPage() {
   const words = useWords();
@@ -95,6 +98,15 @@ function Rename({ session, onClose }: { session: Session; onClose(): void }) {
           onText={setTitle}
         />
         <div className="actions">
+          <CopyAs
+            actions={[
+              {
+                name: words.sessions.rename,
+                action: { method: "PATCH", path: pathOf(session), body: { title } },
+              },
+            ]}
+          />
+          <span className="gap" />
           <Button onClick={onClose}>{words.app.cancel}</Button>
           <Button type="submit" look={["primary"]} disabled={save.isPending}>
             {words.app.save}
@@ -129,6 +141,12 @@ function Remove({ session, onClose }: { session: Session; onClose(): void }) {
       problem={remove.error && messageOf(remove.error)}
       onConfirm={() => remove.mutate()}
       onClose={onClose}
-    />
+    >
+      <CopyAs
+        actions={[
+          { name: words.app.delete, action: { method: "DELETE", path: `${pathOf(session)}?cancel=true` } },
+        ]}
+      />
+    </Confirm>
   );
 }

@@ -10,6 +10,7 @@ import { Check, Field } from "../../ui/Field";
 import { useWords } from "../../ui/words";
 import { queries } from "../app/queries";
 import { useServices } from "../app/services";
+import { CopyAs } from "../shared/CopyAs";
 import { Loaded } from "../shared/Loaded";
 
 const SCOPES = ["read", "run", "build", "admin"] as const;
@@ -65,7 +66,16 @@ export function AccessKeys() {
           problem={revoke.error && messageOf(revoke.error)}
           onConfirm={() => revoke.mutate(revoking.id)}
           onClose={() => setRevoking(null)}
-        />
+        >
+          <CopyAs
+            actions={[
+              {
+                name: words.settings.revoke,
+                action: { method: "DELETE", path: `/api/access-keys/${encodeURIComponent(revoking.id)}` },
+              },
+            ]}
+          />
+        </Confirm>
       )}
     </section>
   );
@@ -77,11 +87,9 @@ function NewKey() {
   const queryClient = useQueryClient();
   const [name, setName] = useState("");
   const [scopes, setScopes] = useState<readonly (typeof SCOPES)[number][]>([]);
+  const body = { name: name.trim(), ...(scopes.length > 0 ? { scopes: [...scopes] } : {}) };
   const issue = useMutation({
-    mutationFn: () =>
-      client.post("/api/access-keys", {
-        body: { name: name.trim(), ...(scopes.length > 0 ? { scopes: [...scopes] } : {}) },
-      }),
+    mutationFn: () => client.post("/api/access-keys", { body }),
     onSuccess: () => {
       setName("");
       void queryClient.invalidateQueries({ queryKey: ["access-keys"] });
@@ -114,6 +122,9 @@ function NewKey() {
         <Button type="submit" look={["primary"]} disabled={issue.isPending || name.trim() === ""}>
           {words.app.create}
         </Button>
+        <CopyAs
+          actions={[{ name: words.app.create, action: { method: "POST", path: "/api/access-keys", body } }]}
+        />
       </div>
       {issue.data?.key && (
         <div role="status">

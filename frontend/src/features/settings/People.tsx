@@ -8,6 +8,7 @@ import { Choice, Field } from "../../ui/Field";
 import { useWords } from "../../ui/words";
 import { queries } from "../app/queries";
 import { useServices } from "../app/services";
+import { CopyAs } from "../shared/CopyAs";
 import { Loaded } from "../shared/Loaded";
 
 const ROLES = ["viewer", "operator", "admin"] as const;
@@ -59,7 +60,16 @@ export function People() {
           problem={remove.error && messageOf(remove.error)}
           onConfirm={() => remove.mutate(removing)}
           onClose={() => setRemoving(null)}
-        />
+        >
+          <CopyAs
+            actions={[
+              {
+                name: words.app.delete,
+                action: { method: "DELETE", path: `/api/users/${encodeURIComponent(removing)}` },
+              },
+            ]}
+          />
+        </Confirm>
       )}
     </section>
   );
@@ -71,8 +81,9 @@ function NewPerson({ onDone }: { onDone(): void }) {
   const [name, setName] = useState("");
   const [password, setPassword] = useState("");
   const [role, setRole] = useState<(typeof ROLES)[number]>("operator");
+  const body = { name: name.trim(), password, roles: [role] };
   const add = useMutation({
-    mutationFn: () => client.post("/api/users", { body: { name: name.trim(), password, roles: [role] } }),
+    mutationFn: () => client.post("/api/users", { body }),
     onSuccess: () => {
       setName("");
       setPassword("");
@@ -109,6 +120,9 @@ function NewPerson({ onDone }: { onDone(): void }) {
         >
           {words.app.create}
         </Button>
+        <CopyAs
+          actions={[{ name: words.app.create, action: { method: "POST", path: "/api/users", body } }]}
+        />
       </div>
     </form>
   );

@@ -76,6 +76,7 @@ function Line({ line: key, onGone }: { line: Key; onGone(): void }) {
       <span className="quiet small clip">{state.join(" · ")}</span>
       <span className="quiet small">{clock(key.updated_at)}</span>
       <Remove
+        path={`/api/keys/${encodeURIComponent(key.id)}`}
         title={providerKeys.remove(key.provider)}
         hint={providerKeys.removeHint}
         remove={() => client.delete("/api/keys/{key_id}", { path: { key_id: key.id } })}
@@ -100,8 +101,7 @@ function NewKey({ onClose, onSaved }: { onClose(): void; onSaved(): void }) {
       fields={fields}
       record={null}
       save={(body) => client.post("/api/keys", { body: body as unknown as Schemas["LlmKeyBody"] })}
-      // A key that is copied lies about; whoever runs the command fills it in.
-      call={(body) => ({ method: "POST", path: "/api/keys", body: { ...body, api_key: "…" } })}
+      call={(body) => ({ method: "POST", path: "/api/keys", body })}
       onSaved={onSaved}
       onClose={onClose}
     />

@@ -5,6 +5,7 @@ import { messageOf } from "../../core/problem";
 import { Button } from "../../ui/Button";
 import { Confirm } from "../../ui/Confirm";
 import { useWords } from "../../ui/words";
+import { CopyAs } from "./CopyAs";
 import { Loaded } from "./Loaded";
 
 export interface CatalogWords {
@@ -90,6 +91,8 @@ function Nothing({ words }: { words: CatalogWords }) {
 }
 
 interface RemoveProps {
+  /** Set: the call can be copied from the dialog. */
+  readonly path?: string;
   readonly title: string;
   readonly hint: string;
   remove(): Promise<unknown>;
@@ -97,7 +100,7 @@ interface RemoveProps {
 }
 
 /** A button that asks before it deletes. */
-export function Remove({ title, hint, remove, onRemoved }: RemoveProps) {
+export function Remove({ path, title, hint, remove, onRemoved }: RemoveProps) {
   const words = useWords();
   const [asking, setAsking] = useState(false);
   const [busy, setBusy] = useState(false);
@@ -128,7 +131,11 @@ export function Remove({ title, hint, remove, onRemoved }: RemoveProps) {
           problem={problem}
           onConfirm={() => void confirm()}
           onClose={() => setAsking(false)}
-        />
+        >
+          {path !== undefined && (
+            <CopyAs actions={[{ name: words.app.delete, action: { method: "DELETE", path } }]} />
+          )}
+        </Confirm>
       )}
     </>
   );

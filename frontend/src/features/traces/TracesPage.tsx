@@ -54,7 +54,7 @@ function Group({ group, now }: { group: TraceGroup; now: number }) {
   const facts = [
     words.traces.count(lines.length),
     spanMs === null ? "" : words.traces.span(duration(spanMs)),
-    tokens === 0 ? "" : `${count(tokens)} ${words.runs.tokens}`,
+    tokens === 0 ? "" : words.runs.tokensOf(count(tokens)),
     spent === 0 ? "" : cost(spent),
   ].filter(Boolean);
   return (
