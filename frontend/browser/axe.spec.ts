@@ -1,6 +1,6 @@
 /** axe on every address, in every look, and on every dialog. One page for all; looks are switched by an attribute. */
 
-import { violations, walk, withAxe } from "./axe";
+import { squeezed, violations, walk, withAxe } from "./axe";
 import { cast, dialogsOf, placesOf } from "./places";
 import { expect, test } from "./world";
 
@@ -15,7 +15,7 @@ test("every address passes axe: light, dark and high contrast; and no dialog bre
   await page.goto("/ui/");
   for (const path of placesOf(players)) {
     await walk(page, path);
-    found.push(...(await violations(page, path)));
+    found.push(...(await squeezed(page, path)), ...(await violations(page, path)));
   }
   for (const { name, path, open } of dialogsOf(players)) {
     await walk(page, path);

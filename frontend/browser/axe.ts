@@ -53,6 +53,14 @@ async function there(page: Page): Promise<void> {
   });
 }
 
+/** Ways to other pages that are there, and too low to be seen or hit. */
+export async function squeezed(page: Page, where: string): Promise<string[]> {
+  const heights = await page
+    .locator(".sections")
+    .evaluateAll((all) => all.map(({ clientHeight }) => clientHeight));
+  return heights.filter((px) => px < 24).map((px) => `${where}: a bar of links is ${px} px high`);
+}
+
 /** Judges the page in these looks: in the first by every rule, in the others by what a look can spoil. */
 export async function violations(
   page: Page,

@@ -1,7 +1,7 @@
 /** axe on pages without data, without an answer yet, refused one, and on a phone. */
 
 import type { Page } from "@playwright/test";
-import { arrive, LOOKS, type Look, settled, violations, walk, withAxe } from "./axe";
+import { arrive, LOOKS, type Look, settled, squeezed, violations, walk, withAxe } from "./axe";
 import { cast, LISTS, placesOf } from "./places";
 import { expect, test } from "./world";
 
@@ -99,6 +99,7 @@ test("a phone shows every address without loss, and passes axe", async ({ page, 
     await walk(page, path);
     const wide = await page.evaluate(() => document.documentElement.scrollWidth);
     if (wide > 360) found.push(`${path}: ${wide} px wide`);
+    found.push(...(await squeezed(page, `phone ${path}`)));
     found.push(...(await violations(page, `phone ${path}`, ["light"])));
   }
   expect(found).toEqual([]);
