@@ -8,7 +8,7 @@ test("every address passes axe: light, dark and high contrast; and no dialog bre
   page,
   agio,
 }) => {
-  test.setTimeout(180_000);
+  test.setTimeout(300_000);
   const players = await cast(agio);
   const found: string[] = [];
   await withAxe(page);
