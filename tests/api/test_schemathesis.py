@@ -12,6 +12,7 @@ from tests.support.server import ROOT, serving
 
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "0"))
 """How many cases of fuzzing each operation gets; with any, it also gets every case of coverage, not each fourth."""
+PHASES = ["examples", "coverage", "stateful", *(["fuzzing"] if EXAMPLES else [])]
 
 SERVER = """
 import os
@@ -92,14 +93,7 @@ def test_schemathesis_finds_nothing(tmp_path: Path):
             *("run", f"{server.url}/openapi.json", "--no-color", "--continue-on-failure"),
             *("--header", "X-API-Key: a-key-with-more-than-20-characters"),
             *("--checks", "all", "--exclude-checks", "positive_data_acceptance,unsupported_method"),
-            *(
-                "--phases",
-                f"examples,coverage,stateful{',fuzzing' if EXAMPLES else ''}",
-                "--workers",
-                "1",
-                "--request-timeout",
-                "20",
-            ),
+            *("--phases", ",".join(PHASES), "--workers", "1", "--request-timeout", "20"),
         ]
         done = subprocess.run(
             command,
