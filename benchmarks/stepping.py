@@ -93,7 +93,7 @@ def steps(setting: Setting) -> Table:
     table.notes.append(
         "Bytes: what the store is given per step (entry, messages, checkpoint, the run's record that is replaced). "
         "The model is scripted and in the same process, so the milliseconds are Agio's and the store's alone. "
-        "The time per step excludes nothing, so it grows with the copy of the conversation that is made for the model."
+        "The time per step excludes nothing: the scripted model keeps every conversation that it was sent."
     )
     return table
 
