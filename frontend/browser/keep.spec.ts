@@ -64,6 +64,11 @@ test("commands can be copied for a shell, a script and the program, without secr
   expect(await copied("Fork: curl")).toContain(`curl -X POST '${origin}${fork}'`);
   expect(await copied("Fork: Python")).toContain("httpx.request(");
   expect(await copied("Fork: CLI")).toContain(`agio call POST '${fork}'`);
+  await page.goto("/ui/chat");
+  await page.getByRole("textbox", { name: "Message" }).fill("What is 6 * 7?");
+  const sending = await copied("Send: curl");
+  expect(sending).toContain(`curl -X POST '${origin}/api/chat'`);
+  expect(sending).toContain('"message":"What is 6 * 7?"');
   await page.goto("/ui/settings/access");
   const people = page.getByRole("region", { name: "People" });
   await people.getByRole("textbox", { name: "User" }).fill("ann");

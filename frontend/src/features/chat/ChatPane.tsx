@@ -1,6 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import type { Words } from "../../core/i18n/words";
 import { callsInDoubt, type RunState } from "../../core/run-state";
+import type { Action } from "../../core/snippets";
 import { type Controls, controlsOf, isEnded } from "../../core/status";
 import type { Connection } from "../../core/stream";
 import { threadOf } from "../../core/thread";
@@ -10,7 +11,8 @@ import { Composer } from "../../ui/Composer";
 import { Scroll } from "../../ui/Scroll";
 import { Notice } from "../../ui/ThreadItems";
 import { useWords } from "../../ui/words";
-import { type ChatState, isCancelling, shownRun } from "./chat-state";
+import { CopyAs } from "../shared/CopyAs";
+import { type ChatState, isCancelling, placeOf, shownRun } from "./chat-state";
 import type { ChatStore } from "./chat-store";
 import { CONVERSATION_ID, focusConversation } from "./focus";
 import { RunControls } from "./RunControls";
@@ -86,6 +88,9 @@ export function ChatPane({ store, state, agentId }: ChatPaneProps) {
             {words.chat.queue}
           </Button>
         )}
+        {canSend && state.draft.trim() !== "" && (
+          <CopyAs actions={[{ name: words.chat.send, action: sending(state, agentId) }]} />
+        )}
         <RunControls
           controls={controls}
           busy={busy}
@@ -97,6 +102,12 @@ export function ChatPane({ store, state, agentId }: ChatPaneProps) {
       </Composer>
     </section>
   );
+}
+
+/** The call that Send makes, for who wants it in a script. */
+function sending(state: ChatState, agentId: string): Action {
+  const body = { agent_id: agentId, message: state.draft.trim(), ...placeOf(state) };
+  return { method: "POST", path: "/api/chat", body };
 }
 
 function hintOf(run: RunState | null, controls: Controls, words: Words["chat"]): string {

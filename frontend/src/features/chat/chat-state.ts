@@ -54,6 +54,13 @@ export function shownRun(state: ChatState): RunState | null {
   return state.run === null ? null : withFacts(state.run, state.facts);
 }
 
+/** Where the next message goes, in the API's words: the shown branch of the shown conversation, or a new one. */
+export function placeOf({ selection, run, facts }: ChatState): { session_id?: string; branch_id?: string } {
+  if (selection.sessionId === null) return {};
+  const branchId = run?.branchId ?? facts?.branchId ?? null;
+  return { session_id: selection.sessionId, ...(branchId === null ? {} : { branch_id: branchId }) };
+}
+
 /** True from the moment that a stop was accepted until it has taken effect. */
 export function isCancelling(state: ChatState): boolean {
   const run = shownRun(state);

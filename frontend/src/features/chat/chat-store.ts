@@ -14,7 +14,7 @@ import { isEnded, type RunStatus } from "../../core/status";
 import type { StreamEnd } from "../../core/stream";
 import { freeze, historyOf, threadOf, typedQuestion } from "../../core/thread";
 import type { BranchedView, MessageView } from "../../core/views";
-import { type ChatState, EMPTY } from "./chat-state";
+import { type ChatState, EMPTY, placeOf } from "./chat-state";
 import { type Follow, RunFollower, type Timing } from "./run-follower";
 
 /** How often a cancel that overtook its own run's start is sent again, and how long apart. */
@@ -80,17 +80,13 @@ export class ChatStore {
   /** Sends a message: the next turn of the shown conversation, or the first one of a new one. */
   send(text: string, agentId: string): void {
     const message = text.trim();
-    const { selection, history, run, facts } = this.state;
+    const { selection, history, run } = this.state;
     if (message === "" || agentId === "") return;
     this.leave();
     const before = freeze(threadOf(history, run), run?.runId ?? "");
-    const branchId = run?.branchId ?? facts?.branchId ?? null;
+    const place = placeOf(this.state);
     const runId = newId();
     const next = { sessionId: selection.sessionId, runId };
-    const where = {
-      ...(next.sessionId === null ? {} : { session_id: next.sessionId }),
-      ...(next.sessionId === null || branchId === null ? {} : { branch_id: branchId }),
-    };
     const follower = this.makeFollower(runId, message);
     this.set({
       ...EMPTY,
@@ -101,7 +97,7 @@ export class ChatStore {
       connection: { phase: "connecting" },
     });
     this.onSelect(next, "push");
-    follower.follow({ agent_id: agentId, message, run_id: runId, ...where });
+    follower.follow({ agent_id: agentId, message, run_id: runId, ...place });
   }
 
   /** Keeps a message until the run has ended; it is shown as waiting, and can be taken back. */
