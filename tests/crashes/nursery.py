@@ -134,7 +134,7 @@ def _serve(request: dict[str, Any]) -> None:
 
 
 def _import_everything() -> None:
-    import agio.api.app  # noqa: PLC0415
+    import agio.api.preload  # noqa: PLC0415
     import agio.storage.mongo  # noqa: PLC0415
     import agio.storage.sqlite  # noqa: F401, PLC0415
 
